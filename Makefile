@@ -1,0 +1,34 @@
+# Two commands: `make demo` and `make test`. Both set up everything they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: demo test check bench lock clean
+
+demo: $(STAMP)
+	$(BIN)/geldspur demo --out demo
+
+test: $(STAMP) check
+	$(BIN)/pytest -n 2
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/run.py
+
+$(STAMP): requirements.lock pyproject.toml tools/setup.sh
+	PYTHON=$(PYTHON) sh tools/setup.sh $(VENV)
+	touch $(STAMP)
+
+# Needs uv; run after a change of the dependencies in pyproject.toml.
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate \
+	  --no-header --prerelease if-necessary-or-explicit -o requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV) demo build

@@ -1,0 +1,1 @@
+"""Follow Bitcoin payments for investigators."""
