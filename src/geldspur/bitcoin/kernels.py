@@ -1,0 +1,374 @@
+"""Kernels that turn a block's bytes into columns. Every read is checked against the block's end first.
+
+The wire format is Bitcoin Core's (src/primitives/transaction.h, src/serialize.h); what Core refuses to
+deserialize is refused here: non-canonical lengths, unknown flags, superfluous witnesses, bytes left over.
+"""
+
+import numpy as np
+from numba import njit
+
+from geldspur.bitcoin.sha256 import double_sha256
+
+OK = 0
+TRUNCATED = 1
+NOT_CANONICAL = 2
+BAD_FLAG = 3
+EXTRA_BYTES = 4
+NO_TRANSACTION = 5
+EMPTY_WITNESS = 6
+NO_INPUT = 7
+
+FAULTS = {
+    TRUNCATED: "the data end in the middle of a field",
+    NOT_CANONICAL: "a length is not written in its shortest form",
+    BAD_FLAG: "a transaction carries an unknown flag",
+    EXTRA_BYTES: "bytes are left over behind the last transaction",
+    NO_TRANSACTION: "the block holds no transaction",
+    EMPTY_WITNESS: "a transaction is marked as carrying witnesses but carries none",
+    NO_INPUT: "a transaction has no input",
+}
+
+# Bits of `in_signs`: how an input was signed, as far as its first signature shows.
+SIGN_ECDSA = 1
+SIGN_HIGH_R = 2
+SIGN_SCHNORR = 4
+SIGN_NOT_DEFAULT_HASH = 8
+SIGN_UNCOMPRESSED = 16
+
+# Script types; `bitcoin.scripts.ScriptType` names them, a test holds the two together.
+_NONSTANDARD, _P2PK, _P2PKH, _P2SH, _P2WPKH, _P2WSH, _P2TR, _MULTISIG, _WITNESS, _RETURN = range(10)
+
+
+@njit(cache=True)
+def _compact(buf, at, end):
+    """Read a CompactSize at `at`: (value, next offset, fault)."""
+    if at >= end:
+        return 0, at, TRUNCATED
+    first = buf[at]
+    if first < 253:
+        return np.int64(first), at + 1, OK
+    width = 2 if first == 253 else (4 if first == 254 else 8)
+    if end - at - 1 < width:
+        return 0, at, TRUNCATED
+    value = np.uint64(0)
+    for i in range(width):
+        value |= np.uint64(buf[at + 1 + i]) << np.uint64(8 * i)
+    smallest = 253 if width == 2 else (0x10000 if width == 4 else 0x100000000)
+    if value < np.uint64(smallest):
+        return 0, at, NOT_CANONICAL
+    if value > np.uint64(0x7FFFFFFFFFFFFFFF):
+        return 0, at, TRUNCATED
+    return np.int64(value), at + 1 + width, OK
+
+
+@njit(cache=True)
+def _skip_bytes(buf, at, end):
+    """Step over a length-prefixed string: (start of its content, offset behind it, fault)."""
+    length, at, fault = _compact(buf, at, end)
+    if fault != OK:
+        return at, at, fault
+    if length > end - at:
+        return at, at, TRUNCATED
+    return at, at + length, OK
+
+
+@njit(cache=True)
+def measure_block(buf, start, end):
+    """Walk a whole block in `buf[start:end]` (uint8) and count what it holds.
+
+    Returns (transactions, inputs, outputs, largest transaction in bytes, fault, offset of the fault).
+    """
+    if end > buf.size or start < 0 or end - start < 81:
+        return 0, 0, 0, 0, TRUNCATED, start
+    n_tx, at, fault = _compact(buf, start + 80, end)
+    if fault != OK:
+        return 0, 0, 0, 0, fault, at
+    if n_tx == 0:
+        return 0, 0, 0, 0, NO_TRANSACTION, at
+    n_in = 0
+    n_out = 0
+    largest = 0
+    for _ in range(n_tx):
+        begin = at
+        if end - at < 10:
+            return 0, 0, 0, 0, TRUNCATED, at
+        at += 4
+        segwit = buf[at] == 0 and buf[at + 1] != 0
+        if segwit:
+            if buf[at + 1] != 1:
+                return 0, 0, 0, 0, BAD_FLAG, at
+            at += 2
+        count, at, fault = _compact(buf, at, end)
+        if fault != OK:
+            return 0, 0, 0, 0, fault, at
+        if count == 0:
+            return 0, 0, 0, 0, NO_INPUT, at
+        inputs = count
+        for _i in range(count):
+            if end - at < 36:
+                return 0, 0, 0, 0, TRUNCATED, at
+            _, at, fault = _skip_bytes(buf, at + 36, end)
+            if fault != OK:
+                return 0, 0, 0, 0, fault, at
+            if end - at < 4:
+                return 0, 0, 0, 0, TRUNCATED, at
+            at += 4
+        n_in += count
+        count, at, fault = _compact(buf, at, end)
+        if fault != OK:
+            return 0, 0, 0, 0, fault, at
+        for _i in range(count):
+            if end - at < 8:
+                return 0, 0, 0, 0, TRUNCATED, at
+            _, at, fault = _skip_bytes(buf, at + 8, end)
+            if fault != OK:
+                return 0, 0, 0, 0, fault, at
+        n_out += count
+        if segwit:
+            any_item = False
+            for _i in range(inputs):
+                items, at, fault = _compact(buf, at, end)
+                if fault != OK:
+                    return 0, 0, 0, 0, fault, at
+                any_item = any_item or items > 0
+                for _j in range(items):
+                    _, at, fault = _skip_bytes(buf, at, end)
+                    if fault != OK:
+                        return 0, 0, 0, 0, fault, at
+            if not any_item:
+                return 0, 0, 0, 0, EMPTY_WITNESS, at
+        if end - at < 4:
+            return 0, 0, 0, 0, TRUNCATED, at
+        at += 4
+        largest = max(largest, at - begin)
+    if at != end:
+        return 0, 0, 0, 0, EXTRA_BYTES, at
+    return n_tx, n_in, n_out, largest, OK, at
+
+
+@njit(cache=True)
+def _is_key(buf, at, length):
+    """Does a pushed public key of this length begin as one of its length must?"""
+    if length == 33:
+        return buf[at] == 2 or buf[at] == 3
+    return length == 65 and (buf[at] == 4 or buf[at] == 6 or buf[at] == 7)
+
+
+@njit(cache=True)
+def _is_multisig(buf, at, end):
+    """m keys n OP_CHECKMULTISIG, each key pushed directly (Core's MatchMultisig, up to 16 keys)."""
+    if end - at < 3 or buf[end - 1] != 0xAE:
+        return False
+    m = np.int64(buf[at]) - 0x50
+    n = np.int64(buf[end - 2]) - 0x50
+    if not (1 <= m <= n <= 16):
+        return False
+    at += 1
+    keys = 0
+    while at < end - 2:
+        length = np.int64(buf[at])
+        if end - 2 - at - 1 < length or not (length == 33 or length == 65) or not _is_key(buf, at + 1, length):
+            return False
+        keys += 1
+        at += 1 + length
+    return keys == n
+
+
+@njit(cache=True)
+def classify(buf, at, end):
+    """Type of the scriptPubKey in `buf[at:end]` and where its payload lies: (type, start, end).
+
+    The payload is the hash or program of the address types, else the whole script. A script longer than
+    10,000 bytes can't be spent, so it is filed with OP_RETURN (Core's CScript::IsUnspendable).
+    """
+    n = end - at
+    if n > 10_000 or (n > 0 and buf[at] == 0x6A):
+        return _RETURN, at, end
+    if n == 25 and buf[at] == 0x76 and buf[at + 1] == 0xA9 and buf[at + 2] == 20:
+        if buf[at + 23] == 0x88 and buf[at + 24] == 0xAC:
+            return _P2PKH, at + 3, at + 23
+    if n == 23 and buf[at] == 0xA9 and buf[at + 1] == 20 and buf[at + 22] == 0x87:
+        return _P2SH, at + 2, at + 22
+    if 4 <= n <= 42 and (buf[at] == 0 or 0x51 <= buf[at] <= 0x60) and np.int64(buf[at + 1]) == n - 2:
+        if buf[at] == 0:
+            if n == 22:
+                return _P2WPKH, at + 2, end
+            if n == 34:
+                return _P2WSH, at + 2, end
+            return _NONSTANDARD, at, end
+        if buf[at] == 0x51 and n == 34:
+            return _P2TR, at + 2, end
+        return _WITNESS, at, end
+    if (n == 35 or n == 67) and np.int64(buf[at]) == n - 2 and buf[end - 1] == 0xAC and _is_key(buf, at + 1, n - 2):
+        return _P2PK, at, end
+    if _is_multisig(buf, at, end):
+        return _MULTISIG, at, end
+    return _NONSTANDARD, at, end
+
+
+@njit(cache=True)
+def _signs_of(buf, at, end, key_at, key_end):
+    """Bits that a signature (`buf[at:end]`) and the item behind it show about the signer."""
+    n = end - at
+    signs = 0
+    if n == 64 or n == 65:
+        signs = SIGN_SCHNORR | (SIGN_NOT_DEFAULT_HASH if n == 65 else 0)
+    elif 9 <= n <= 73 and buf[at] == 0x30 and np.int64(buf[at + 1]) == n - 3 and buf[at + 2] == 2:
+        signs = SIGN_ECDSA
+        if buf[at + 3] > 32:
+            signs |= SIGN_HIGH_R
+        if buf[end - 1] != 1:
+            signs |= SIGN_NOT_DEFAULT_HASH
+        if key_end - key_at == 65:
+            signs |= SIGN_UNCOMPRESSED
+    return signs
+
+
+@njit(cache=True)
+def _first_pushes(buf, at, end):
+    """The first two non-empty direct pushes of a scriptSig: (start, end, start, end), -1 where there is none."""
+    a, b, c, d = -1, -1, -1, -1
+    while at < end:
+        op = np.int64(buf[at])
+        at += 1
+        if op == 0:
+            continue
+        if op == 76:
+            if at >= end:
+                break
+            op = np.int64(buf[at])
+            at += 1
+        elif op > 75:
+            break
+        if end - at < op:
+            break
+        if a < 0:
+            a, b = at, at + op
+        else:
+            c, d = at, at + op
+            break
+        at += op
+    return a, b, c, d
+
+
+@njit(cache=True)
+def decode_block(
+    buf, start, end,
+    txid, version, locktime, size, base_size, tx_in, tx_out,
+    in_txid, in_vout, in_sequence, in_signs,
+    out_value, out_type, out_start, out_end,
+    first_tx, first_in, first_out, scratch,
+):  # fmt: skip
+    """Decode the block in `buf[start:end]`, which `measure_block` has accepted, into columns.
+
+    Rows begin at `first_tx`, `first_in`, `first_out`. Shapes: txid uint8[T,32]; version int32[T]; locktime,
+    size, base_size uint32[T]; tx_in, tx_out int64[T] (first input and output of each transaction); in_txid
+    uint8[I,32]; in_vout, in_sequence uint32[I]; in_signs uint8[I]; out_value int64[O]; out_type uint8[O];
+    out_start, out_end int64[O] (payload of the script in `buf`). `scratch` uint8 must hold the largest
+    transaction and 128 bytes more.
+    """
+    state = np.empty(8, np.uint32)
+    words = np.empty(64, np.uint32)
+    inner = np.empty(192, np.uint8)
+    t, i, o = first_tx, first_in, first_out
+    n_tx, at, _ = _compact(buf, start + 80, end)
+    for _ in range(n_tx):
+        begin = at
+        version[t] = np.int32(_u32(buf, at))
+        at += 4
+        segwit = buf[at] == 0 and buf[at + 1] != 0
+        body = at + 2 if segwit else at
+        inputs, at, _ = _compact(buf, body, end)
+        tx_in[t] = i
+        tx_out[t] = o
+        first_input = i
+        for _i in range(inputs):
+            for b in range(32):
+                in_txid[i, b] = buf[at + b]
+            in_vout[i] = _u32(buf, at + 32)
+            a, at, _ = _skip_bytes(buf, at + 36, end)
+            p, q, k, m = _first_pushes(buf, a, at)
+            in_signs[i] = _signs_of(buf, p, q, k, m) if p >= 0 else 0
+            in_sequence[i] = _u32(buf, at)
+            at += 4
+            i += 1
+        outputs, at, _ = _compact(buf, at, end)
+        for _o in range(outputs):
+            out_value[o] = np.int64(_u32(buf, at)) | np.int64(_u32(buf, at + 4)) << np.int64(32)
+            a, at, _ = _skip_bytes(buf, at + 8, end)
+            out_type[o], out_start[o], out_end[o] = classify(buf, a, at)
+            o += 1
+        body_end = at
+        if segwit:
+            for j in range(inputs):
+                items, at, _ = _compact(buf, at, end)
+                p, q, k, m = -1, -1, -1, -1
+                for _j in range(items):
+                    a, at, _ = _skip_bytes(buf, at, end)
+                    if p < 0 and at > a:
+                        p, q = a, at
+                    elif p >= 0 and k < 0:
+                        k, m = a, at
+                if p >= 0:
+                    in_signs[first_input + j] = _signs_of(buf, p, q, k, m)
+        locktime[t] = _u32(buf, at)
+        at += 4
+        length = 4 + (body_end - body) + 4
+        for b in range(4):
+            scratch[b] = buf[begin + b]
+            scratch[length - 4 + b] = buf[at - 4 + b]
+        for b in range(body_end - body):
+            scratch[4 + b] = buf[body + b]
+        double_sha256(scratch, length, txid[t], state, words, inner)
+        size[t] = at - begin
+        base_size[t] = length
+        t += 1
+
+
+@njit(cache=True)
+def _u32(buf, at):
+    return (
+        np.uint32(buf[at])
+        | np.uint32(buf[at + 1]) << np.uint32(8)
+        | np.uint32(buf[at + 2]) << np.uint32(16)
+        | np.uint32(buf[at + 3]) << np.uint32(24)
+    )
+
+
+@njit(cache=True)
+def merkle_root(txids, first, count, root, level):
+    """Merkle root of `txids[first:first+count]` (uint8[T,32]) into `root` (uint8[32]).
+
+    `level` uint8[>= count + 1, 32] is scratch. Returns True where two equal hashes stand side by side as a
+    pair on any level: such a block has a twin with the same root (CVE-2012-2459) and is refused by Core.
+    """
+    state = np.empty(8, np.uint32)
+    words = np.empty(64, np.uint32)
+    inner = np.empty(192, np.uint8)
+    pair = np.empty(64 + 128, np.uint8)
+    for k in range(count):
+        for b in range(32):
+            level[k, b] = txids[first + k, b]
+    n = count
+    twin = False
+    while n > 1:
+        for k in range(0, n - 1, 2):
+            same = True
+            for b in range(32):
+                if level[k, b] != level[k + 1, b]:
+                    same = False
+                    break
+            twin = twin or same
+        if n % 2 == 1:
+            for b in range(32):
+                level[n, b] = level[n - 1, b]
+            n += 1
+        for k in range(0, n, 2):
+            for b in range(32):
+                pair[b] = level[k, b]
+                pair[32 + b] = level[k + 1, b]
+            double_sha256(pair, 64, level[k // 2], state, words, inner)
+        n //= 2
+    for b in range(32):
+        root[b] = level[0, b]
+    return twin
