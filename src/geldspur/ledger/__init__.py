@@ -1,1 +1,11 @@
-"""ledger."""
+"""The ledger: the block chain as columns on disk, each input linked to the output that it spends.
+
+`index` reads Bitcoin Core's block files and writes a ledger directory; `Ledger` opens one and answers which
+transaction, block or address is which. The bytes of a ledger depend on the blocks alone. Where each block lay
+in its source is kept apart, so that raw transactions can be shown for proofs.
+"""
+
+from geldspur.ledger.build import IndexReport, index
+from geldspur.ledger.store import NO_LINK, NO_SCRIPT, Ledger, utc
+
+__all__ = ["NO_LINK", "NO_SCRIPT", "IndexReport", "Ledger", "index", "utc"]

@@ -1,0 +1,88 @@
+"""Columns on disk: one raw little-endian array a file, its shape and checksum in the manifest."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from geldspur.errors import GeldspurError
+
+Array = npt.NDArray[Any]
+
+
+def write_column(folder: Path, name: str, array: Array) -> dict[str, Any]:
+    """Write one column and return its entry for the manifest."""
+    little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    data = little.reshape(-1).view(np.uint8)
+    with (folder / f"{name}.bin").open("wb") as file:
+        file.write(data.data)
+    return {"dtype": little.dtype.str, "shape": list(little.shape), "sha256": hashlib.sha256(data.data).hexdigest()}
+
+
+def open_column(folder: Path, name: str, entry: Mapping[str, Any]) -> Array:
+    """Map one column read-only; GeldspurError where its size is not what the manifest says."""
+    path = folder / f"{name}.bin"
+    dtype = np.dtype(entry["dtype"])
+    shape = tuple(entry["shape"])
+    expected = int(np.prod(shape)) * dtype.itemsize
+    have = path.stat().st_size if path.is_file() else None
+    if have != expected:
+        raise GeldspurError(
+            f"the column {name} is damaged: {expected:,} bytes expected, {'none' if have is None else f'{have:,}'} found",
+            where=str(path),
+            todo="make it again",
+        )
+    if expected == 0:
+        return np.empty(shape, dtype)
+    return np.memmap(path, dtype, "r", shape=shape)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON in the one form that equal content always takes."""
+    path.write_text(json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON object; GeldspurError that names `what` where it can't be."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise GeldspurError(f"{what} can't be read: {error}", where=str(path)) from error
+    if not isinstance(content, dict):
+        raise GeldspurError(f"{what} is not what it should be", where=str(path))
+    return content
+
+
+@contextmanager
+def staging(target: Path) -> Iterator[Path]:
+    """A folder beside `target` to write into: moved to `target` when all went well, removed when not.
+
+    What stood at `target` is replaced as a whole. A full disk becomes a clear error.
+    """
+    work = target.parent / f".{target.name}.partial"
+    old = target.parent / f".{target.name}.old"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        yield work
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        work.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise GeldspurError(
+            f"writing {target} failed: {os.strerror(error.errno) if error.errno else error}",
+            where=str(error.filename or target),
+            todo="free some space or choose another place; nothing half-written was left behind",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
