@@ -27,7 +27,9 @@ def told(case, tmp_path):
     return lambda **changes: tell_truth(case, tmp_path / "told", **changes)
 
 
-def tell_truth(case: Case, out: Path, *, change=(), drop=(), merge=(), refuse=(), refuse_not=()) -> Path:
+def tell_truth(
+    case: Case, out: Path, *, change=(), drop=(), merge=(), refuse=(), refuse_not=(), versions=()
+) -> Path:
     out.mkdir()
     leads = []
     for row in case.table("payments"):
@@ -53,6 +55,7 @@ def tell_truth(case: Case, out: Path, *, change=(), drop=(), merge=(), refuse=()
                 "confidence": {"probability": None, "band": lead["band"]},
                 "path": [{"rule": None}] + [{"rule": rule} for rule in lead["rules"]],
                 "stop": {"kind": lead["stop"]},
+                "inferences": [{"rule": r, "version": v} for r, v in dict(versions).items()],
             }
         )
     write_lines(out / "leads.jsonl", leads)
