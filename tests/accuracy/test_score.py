@@ -53,7 +53,7 @@ def test_a_claim_through_a_coinjoin_is_wrong_and_the_truth_says_why(case, told):
     (wrong,) = payments.wrong
     assert wrong.payment == f"{mixed['txid']}:{mixed['vout']}"
     assert wrong.rules == ["sole-source"]
-    assert wrong.truth.startswith("the money passed a CoinJoin; before it: ")
+    assert wrong.truth.startswith("through a CoinJoin; before it ")
 
 
 def test_a_wrong_exchange_is_listed_with_the_true_sources_and_missed_with_its_cause(case, told):
@@ -62,7 +62,7 @@ def test_a_wrong_exchange_is_listed_with_the_true_sources_and_missed_with_its_ca
     payments = score(case, leads).payments
     (wrong,) = payments.wrong
     assert (wrong.named, wrong.band) == ("ex1", "strong")
-    assert wrong.truth == f"the main source is ex3 (ex3 100%), {row['hop_count']} hops"
+    assert wrong.truth == f"ex3 100%, {row['hop_count']} hops"
     (missed,) = payments.missed
     assert (missed.service, missed.cause) == ("ex3", "another service named")
     assert payments.by_rule["co-spend"].n - payments.by_rule["co-spend"].right == 1

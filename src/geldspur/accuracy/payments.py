@@ -165,7 +165,7 @@ def _origins(case: Case) -> dict[str, str]:
 
 def _what_truth_says(truth: dict[str, str], origins: str) -> str:
     if _is_mixed(truth):
-        return f"the money passed a CoinJoin; before it: {origins}"
+        return f"through a CoinJoin; before it {origins}"
     if not truth["source_exchange"]:
         return f"no exchange is the main source: {origins}"
-    return f"the main source is {truth['source_exchange']} ({origins}), {truth['hop_count']} hops"
+    return f"{origins}, {truth['hop_count']} hops"
