@@ -1,6 +1,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Kernels compile at their first call, which no deadline of a single example should count.
+settings.register_profile("geldspur", deadline=None, print_blob=True)
+settings.load_profile("geldspur")
 
 
 @pytest.fixture(scope="session")
