@@ -27,9 +27,7 @@ def told(case, tmp_path):
     return lambda **changes: tell_truth(case, tmp_path / "told", **changes)
 
 
-def tell_truth(
-    case: Case, out: Path, *, change=(), drop=(), merge=(), refuse=(), refuse_not=(), versions=()
-) -> Path:
+def tell_truth(case: Case, out: Path, *, change=(), drop=(), merge=(), refuse=(), refuse_not=()) -> Path:
     out.mkdir()
     leads = []
     for row in case.table("payments"):
@@ -55,7 +53,6 @@ def tell_truth(
                 "confidence": {"probability": None, "band": lead["band"]},
                 "path": [{"rule": None}] + [{"rule": rule} for rule in lead["rules"]],
                 "stop": {"kind": lead["stop"]},
-                "inferences": [{"rule": r, "version": v} for r, v in dict(versions).items()],
             }
         )
     write_lines(out / "leads.jsonl", leads)

@@ -13,7 +13,7 @@ from geldspur.errors import GeldspurError
 DIRECT = "direct"
 
 # From the rule that assumes least to the one that assumes most; one not listed counts as the latter.
-LEANING = (DIRECT, "co-spend", "change", "sole-source")
+LEANING = (DIRECT, "site-spend", "co-spend", "change", "sole-funding", "sole-source")
 
 _ACTIONABLE = frozenset({"strong", "moderate"})
 
@@ -28,7 +28,6 @@ class Claim:
     withdrawal: tuple[str, str]
     rules: tuple[str, ...]
     stop: str
-    versions: dict[str, int]
 
     @property
     def actionable(self) -> bool:
@@ -129,7 +128,6 @@ def _claim(row: dict[str, Any], source: dict[str, Any]) -> Claim:
         withdrawal=(str(withdrawal.get("txid")), str(withdrawal.get("vout"))),
         rules=tuple(rules) or (DIRECT,),
         stop=(row.get("stop") or {}).get("kind", "unknown"),
-        versions={i["rule"]: int(i["version"]) for i in row.get("inferences") or []},
     )
 
 
