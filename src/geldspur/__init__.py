@@ -1,1 +1,3 @@
 """Follow Bitcoin payments for investigators."""
+
+__version__ = "0.1.0"

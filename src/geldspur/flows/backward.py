@@ -17,6 +17,7 @@ from geldspur.wallets import Verdict, Wallets
 
 MAX_OWN_TRANSACTIONS = 50
 """Longest chain of the payer's own transactions that is followed."""
+DUST_SAT = 1_000
 MAX_VISITS = 2_000
 """Inputs looked at for one payment before the walk gives up on the rest."""
 
@@ -31,6 +32,7 @@ class StopKind(StrEnum):
     COINBASE = "coinbase"
     HUB = "hub"
     AMBIGUOUS = "ambiguous"
+    DUST = "dust"
     BUDGET = "budget"
     EDGE = "edge"
 
@@ -112,6 +114,9 @@ class BackwardTracer:
         for vin_row, row, value in zip(range(first, last), rows, values, strict=True):
             walk.visits += 1
             before = ledger.tx_of_output(row)
+            if value < DUST_SAT and value * 100 < total:
+                found.append(self._dust(row, before, vin_row, path, share * value / total))
+                continue
             own = payer is not None and self.wallets.payer(before) == payer
             named = self.services.of_payer(before) is not None
             step_rule = "spend" if named else ("co-spend" if own else "sole-source")
@@ -120,6 +125,13 @@ class BackwardTracer:
             further = foreign if own or named else foreign + 1
             found += self._through(before, longer, share * value / total, further, walk)
         return found
+
+    @staticmethod
+    def _dust(row: int, before: int, vin_row: int, path: tuple[Step, ...], share: float) -> Origin:
+        """Dust sent to a payer by a stranger must not spoil the trail of the payer's own money."""
+        entered = replace(path[0], vin_row=vin_row, rule="sole-source")
+        longer = (Step(before, None, row, None), entered, *path[1:])
+        return Origin(share, longer, StopKind.DUST, before, None, f"an input below {DUST_SAT:,} sat")
 
     def _stop_at(
         self, tx: int, foreign: int, length: int, walk: _Walk

@@ -54,7 +54,7 @@ class ServiceMap:
         tag, script = ranked[0]
         name = self.tags.service_of(tag)
         others = sorted({self.tags.service_of(t) for t, _ in ranked} - {name})
-        return Service(name, self.tags.kind_of_tag(tag), tag, script, tuple(others))
+        return Service(name, self.tags.kind_of(tag), tag, script, tuple(others))
 
     def of_wallet(self, wallet: int) -> Service | None:
         """The service that a wallet is attributed to."""

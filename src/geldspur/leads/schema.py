@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from geldspur.flows import StopKind
+
 SCHEMA_VERSION = 1
 
 
@@ -27,21 +29,6 @@ class Band(StrEnum):
     MODERATE = "moderate"
     WEAK = "weak"
     NONE = "none"
-
-
-class StopKind(StrEnum):
-    """Why following the money ended."""
-
-    SERVICE = "service"
-    MIXER = "mixer"
-    COINJOIN = "coinjoin"
-    PAYJOIN = "payjoin"
-    COINBASE = "coinbase"
-    HUB = "hub"
-    AMBIGUOUS = "ambiguous"
-    DUST = "dust"
-    BUDGET = "budget"
-    EDGE = "edge"
 
 
 class _Row(BaseModel):

@@ -1,0 +1,107 @@
+"""The sentences of leads. Each belongs to one layer; none says more than its layer can."""
+
+from geldspur.flows import Service
+from geldspur.leads.schema import Explanation, Layer, Output, Statement, Stop
+
+COIN = 100_000_000
+
+
+def btc(sat: int) -> str:
+    """An amount in satoshi and BTC."""
+    return f"{sat:,} sat ({sat / COIN:.8f} BTC)"
+
+
+def attributed(service: Service) -> str:
+    """Who says that a wallet is a service's, and how reliably."""
+    tag = service.tag
+    return f"attributed by {tag.creator}, {tag.pack} ({tag.confidence}, level {tag.confidence_level} of 100)"
+
+
+def fact(text: str) -> Statement:
+    """A sentence that the ledger alone bears out."""
+    return Statement(layer=Layer.FACT, text=text)
+
+
+def inference(text: str) -> Statement:
+    """A sentence that rests on a rule."""
+    return Statement(layer=Layer.INFERENCE, text=text)
+
+
+def attribution(text: str) -> Statement:
+    """A sentence that rests on what somebody says about an address."""
+    return Statement(layer=Layer.ATTRIBUTION, text=text)
+
+
+def paid_site(payment: Output) -> Statement:
+    """The payment itself."""
+    return fact(
+        f"Transaction {payment.txid} paid {btc(payment.value_sat)} to {payment.address} "
+        f"in block {payment.height:,} at {payment.time}."
+    )
+
+
+def withdrawn(withdrawal: Output) -> Statement:
+    """The output that left the service."""
+    return fact(
+        f"Transaction {withdrawal.txid} paid {btc(withdrawal.value_sat)} in its output {withdrawal.vout} "
+        f"in block {withdrawal.height:,} at {withdrawal.time}."
+    )
+
+
+def stopped(stop: Stop) -> Statement:
+    """Why the trail ends without a service that a request could name."""
+    at = f" at transaction {stop.txid}" if stop.txid else ""
+    return inference(f"The trail ends{at} ({stop.kind}): {stop.detail}.")
+
+
+def explanations(*, hops: int | None, service: Service | None, dust_checked_sat: int) -> list[Explanation]:
+    """Other ways to read a lead, each with what was and was not looked into."""
+    indirect = hops is not None and hops > 0
+    return [
+        Explanation(
+            id="seller",
+            text="The payer may be a customer of a seller, a broker or a hosted account, and not the account holder.",
+            checked=False,
+            finding="the ledger can't show it; ask the service and the account holder",
+        ),
+        Explanation(
+            id="collaborative",
+            text="Several parties may have signed a transaction on the path (CoinJoin, PayJoin).",
+            checked=True,
+            finding="no transaction on the path has the shape of one; such a shape would have ended the trail",
+        ),
+        Explanation(
+            id="shared-wallet",
+            text="The paying wallet may be custodial or shared by several people.",
+            checked=indirect,
+            finding="wallets with many transactions end the trail; smaller shared ones can't be seen"
+            if indirect
+            else "the service pays for its customers; account holder unknown",
+        ),
+        Explanation(
+            id="change-swapped",
+            text="On a step, the output that is followed may have paid somebody else.",
+            checked=False,
+            finding="the path follows outputs that were spent on towards the site; who held them is not shown"
+            if indirect
+            else "not applicable: one transaction",
+        ),
+        Explanation(
+            id="dust-or-donation",
+            text="The payment may be dust, a donation or a test and not a purchase.",
+            checked=True,
+            finding=f"it is at least {dust_checked_sat:,} sat; purpose unknown",
+        ),
+        Explanation(
+            id="stale-tag",
+            text="The attribution to the service may be wrong or out of date.",
+            checked=False,
+            finding=f"the tag was last changed {service.tag.lastmod or 'at an unknown time'}" if service else "no tag used",
+        ),
+        Explanation(
+            id="chance",
+            text="Payments that have nothing to do with the site reach services too.",
+            checked=False,
+            finding="the rate for control addresses was not measured",
+        ),
+    ]
