@@ -1,9 +1,10 @@
 """Rows to make reports from: two payments of case S as its chain has them, and any number of made-up ones."""
 
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
+from geldspur.flows import StopKind
+from geldspur.leads.files import LeadsData
 from geldspur.leads.schema import (
     Alternative,
     Band,
@@ -28,7 +29,6 @@ from geldspur.leads.schema import (
     Statement,
     Step,
     Stop,
-    StopKind,
     TagRef,
 )
 
@@ -57,6 +57,17 @@ def address(seed: str) -> str:
         "bcrt1q"
         + "".join("qpzry9x8gf2tvdw0s3jn54khce6mua7l"[byte % 32] for byte in bytes.fromhex(hex32(seed)))[:38]
     )
+
+
+def pack(title: str, kind: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "creator": "case",
+        "sha256": hex32(title),
+        "kind": kind,
+        "size": 900,
+        "counts": {"tags": 6},
+    }
 
 
 def manifest() -> LeadsManifest:
@@ -95,23 +106,6 @@ def manifest() -> LeadsManifest:
     )
 
 
-@dataclass
-class Rows:
-    """What a leads directory holds."""
-
-    leads: list[Lead] = field(default_factory=list)
-    cashouts: list[Cashout] = field(default_factory=list)
-    payouts: list[Payout] = field(default_factory=list)
-    not_payments: list[NotPayment] = field(default_factory=list)
-    customers: list[Customer] = field(default_factory=list)
-    coverage: Coverage = field(
-        default_factory=lambda: Coverage(
-            lines=0, addresses=0, paid=0, never_seen=0, duplicate=[], malformed=[], other_network=[]
-        )
-    )
-    manifest: LeadsManifest = field(default_factory=manifest)
-
-
 def output(
     seed: str, value_sat: int, height: int, *, txid: str | None = None, vout: int = 0, to: str | None = None
 ) -> Output:
@@ -132,7 +126,7 @@ def tag(service: str) -> TagRef:
         label=service,
         actor=service,
         category="exchange",
-        pack="case/Known service addresses",
+        pack="Known service addresses",
         source="case file",
         confidence="forensic_investigation",
         confidence_level=50,
@@ -318,7 +312,7 @@ def case_s_lead() -> Lead:
     )
 
 
-def rows(count: int = 24, services: int = 6, cashouts: int = 4) -> Rows:
+def rows(count: int = 24, services: int = 6, cashouts: int = 4) -> LeadsData:
     """A case of `count` payments; every sixth stops, every eleventh is weak."""
     leads = [case_s_lead()]
     for number in range(2, count + 1):
@@ -341,7 +335,7 @@ def rows(count: int = 24, services: int = 6, cashouts: int = 4) -> Rows:
     )
     payout_at = output("payout", 2_100_000, 610)
     refund_at = output("refund", 310_000, 615)
-    return Rows(
+    return LeadsData(
         leads=leads,
         cashouts=[cashout(number, f"ex{5 - number % 2}", hops=1 + number % 2) for number in range(cashouts)],
         payouts=[
@@ -350,6 +344,7 @@ def rows(count: int = 24, services: int = 6, cashouts: int = 4) -> Rows:
         ],
         not_payments=[dust],
         customers=customers(leads),
+        manifest=manifest(),
         coverage=Coverage(
             lines=70,
             addresses=66,

@@ -6,9 +6,10 @@ country's; `flow_svg` gives the picture alone.
 
 from pathlib import Path
 
+from geldspur.leads.files import LeadsData
 from geldspur.leads.report.flow import build_flow
 from geldspur.leads.report.picture import draw
-from geldspur.leads.report.selection import LeadsData, select
+from geldspur.leads.report.selection import select
 from geldspur.leads.report.typeset import to_pdf, write_whole
 from geldspur.leads.report.view import build_view
 

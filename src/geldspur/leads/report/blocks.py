@@ -3,8 +3,10 @@
 The template gets strings that are ready to be set and never looks at markup in them; see `plain.clean`.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from geldspur.flows import StopKind
 from geldspur.leads.report.plain import amount, btc, clean, number, sat, share
 from geldspur.leads.report.selection import outpoint
 from geldspur.leads.report.words import AGAINST_NONE_CHECKED, AGAINST_NONE_FOUND, NOT_REVIEWED, STOPS
@@ -22,12 +24,12 @@ from geldspur.leads.schema import (
     Statement,
     Step,
     Stop,
-    StopKind,
     TagRef,
     Trail,
 )
 
 Block = dict[str, Any]
+Creators = Mapping[str, str]
 
 
 def output_block(output: Output) -> Block:
@@ -50,18 +52,27 @@ def site_text(site: Site) -> str:
     return f"line {site.row}" + (f" ({columns})" if columns else "")
 
 
-def grade_text(tag: TagRef) -> str:
-    """`attributed by PACK (GRADE, level N)`."""
-    level = "no level stated" if tag.confidence_level is None else f"level {tag.confidence_level}"
-    return f"attributed by {clean(tag.pack, 120)} ({clean(tag.confidence, 60)}, {level})"
+def grade_text(tag: TagRef, creators: Creators) -> str:
+    """`attributed by CREATOR, PACK (GRADE, level N of 100)`."""
+    level = "no level stated" if tag.confidence_level is None else f"level {tag.confidence_level} of 100"
+    by = ", ".join(clean(part, 120) for part in (creators.get(tag.pack), tag.pack) if part)
+    return f"attributed by {by} ({clean(tag.confidence, 60)}, {level})"
 
 
-def tag_block(tag: TagRef | None) -> Block | None:
+def creators_of(packs: list[dict[str, Any]]) -> Creators:
+    """Who made which pack, by title; packs of one title by different creators are left out."""
+    made: dict[str, set[str]] = {}
+    for pack in packs:
+        made.setdefault(str(pack.get("title")), set()).add(str(pack.get("creator") or ""))
+    return {title: names.pop() for title, names in made.items() if len(names) == 1}
+
+
+def tag_block(tag: TagRef | None, creators: Creators) -> Block | None:
     """Who attributes which address to a service, on what grounds."""
     if tag is None:
         return None
     return {
-        "by": grade_text(tag),
+        "by": grade_text(tag, creators),
         "label": clean(tag.label, 120),
         "address": clean(tag.address),
         "source": clean(tag.source) or "not stated",
@@ -112,14 +123,14 @@ def alternative_block(alternative: Alternative) -> Block:
     }
 
 
-def inference_block(inference: Inference) -> Block:
-    """A rule as it was applied."""
+def inference_block(inference: Inference, shown: Join | None) -> Block:
+    """A rule as it was applied, without the join that the row shows on its own."""
     parameters = ", ".join(f"{key} = {_plain(value)}" for key, value in sorted(inference.parameters.items()))
     return {
         "rule": f"{clean(inference.rule, 60)} version {inference.version}",
         "error_rate": clean(inference.error_rate),
         "parameters": clean(parameters) or "none",
-        "joins": [join_block(join) for join in inference.joins],
+        "joins": [join_block(join) for join in inference.joins if join != shown],
     }
 
 
@@ -168,7 +179,7 @@ def reviewed(review: Review) -> bool:
     return review.result != NOT_REVIEWED and bool(review.examiner)
 
 
-def _grounds(row: Trail) -> Block:
+def _grounds(row: Trail, shown: Join | None) -> Block:
     checked = any(explanation.checked for explanation in row.explanations)
     probability = row.confidence.probability
     return {
@@ -176,7 +187,7 @@ def _grounds(row: Trail) -> Block:
         "probability": "not calibrated, so none is given" if probability is None else f"{probability:.3f}",
         "path": [step_block(step) for step in row.path],
         "stop": stop_block(row.stop),
-        "inferences": [inference_block(inference) for inference in row.inferences],
+        "inferences": [inference_block(inference, shown) for inference in row.inferences],
         "explanations": [explanation_block(explanation) for explanation in row.explanations],
         "against": [statement_block(statement) for statement in row.against],
         "against_none": AGAINST_NONE_FOUND if checked else AGAINST_NONE_CHECKED,
@@ -202,7 +213,7 @@ def service_name(service: str | None) -> str:
     return clean(service, 120) if service else "no service named"
 
 
-def lead_block(lead: Lead, place: int) -> Block:
+def lead_block(lead: Lead, place: int, creators: Creators) -> Block:
     """All that the report says about one lead; `place` counts from 1."""
     source = lead.source
     return {
@@ -214,14 +225,14 @@ def lead_block(lead: Lead, place: int) -> Block:
         "exposure": exposure_text(source),
         "share": share(source.share),
         "withdrawal": output_block(source.withdrawal) if source.withdrawal else None,
-        "tag": tag_block(source.tag),
+        "tag": tag_block(source.tag, creators),
         "tag_join": join_block(source.tag_join) if source.tag_join else None,
         "alternatives": [alternative_block(alternative) for alternative in lead.alternatives],
-        **_grounds(lead),
+        **_grounds(lead, source.tag_join),
     }
 
 
-def cashout_block(cashout: Cashout, place: int) -> Block:
+def cashout_block(cashout: Cashout, place: int, creators: Creators) -> Block:
     """All that the report says about one cash-out; `place` counts from 1."""
     later = f"{number(cashout.hops)} transaction{'' if cashout.hops == 1 else 's'} after the sweep"
     return {
@@ -232,9 +243,9 @@ def cashout_block(cashout: Cashout, place: int) -> Block:
         "exposure": "the sweep itself pays the deposit"
         if cashout.hops == 0
         else f"{later}, the deposit included",
-        "tag": tag_block(cashout.tag),
+        "tag": tag_block(cashout.tag, creators),
         "tag_join": join_block(cashout.tag_join) if cashout.tag_join else None,
-        **_grounds(cashout),
+        **_grounds(cashout, cashout.tag_join),
     }
 
 

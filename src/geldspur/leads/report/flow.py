@@ -8,10 +8,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from geldspur.flows import StopKind
 from geldspur.leads.report.plain import clean, counted, short_btc
 from geldspur.leads.report.selection import Selection, actionable
 from geldspur.leads.report.words import STOPS
-from geldspur.leads.schema import Band, Cashout, Lead, Payout, StopKind
+from geldspur.leads.schema import Band, Cashout, Lead, Payout
 
 NAMED_SERVICES = 12
 COLUMNS = (

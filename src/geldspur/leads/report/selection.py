@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
+from geldspur.leads.files import LeadsData
 from geldspur.leads.schema import (
     Band,
     Cashout,
@@ -18,25 +18,6 @@ from geldspur.leads.schema import (
 
 NO_COUNTRY = "ZZ"
 ACTIONABLE = (Band.STRONG, Band.MODERATE)
-
-
-class LeadsData(Protocol):
-    """The rows of a leads directory."""
-
-    @property
-    def leads(self) -> Sequence[Lead]: ...  # noqa: D102
-    @property
-    def cashouts(self) -> Sequence[Cashout]: ...  # noqa: D102
-    @property
-    def payouts(self) -> Sequence[Payout]: ...  # noqa: D102
-    @property
-    def not_payments(self) -> Sequence[NotPayment]: ...  # noqa: D102
-    @property
-    def customers(self) -> Sequence[Customer]: ...  # noqa: D102
-    @property
-    def coverage(self) -> Coverage: ...  # noqa: D102
-    @property
-    def manifest(self) -> LeadsManifest: ...  # noqa: D102
 
 
 @dataclass

@@ -1,52 +1,51 @@
 """Sets the report with Typst: offline, from the templates beside this file, with Typst's own fonts only."""
 
+import base64
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-import typst
-
 from geldspur.errors import GeldspurError
 
-TEMPLATE = Path(__file__).parent / "template" / "report.typ"
+HERE = Path(__file__).parent
+TEMPLATE = HERE / "template" / "report.typ"
+COMPOSITOR = HERE / "compositor.py"
 
 
-def _inputs(view: dict[str, Any]) -> dict[str, str]:
-    # As one JSON value, read by json() in the template: nothing in it is ever taken for markup.
-    return {"data": json.dumps(view, ensure_ascii=False, sort_keys=True)}
-
-
-def _set(view: dict[str, Any], form: Literal["pdf", "png"], ppi: float | None = None) -> Any:
-    try:
-        return typst.compile(
-            str(TEMPLATE),
-            root=str(TEMPLATE.parent),
-            font_paths=typst.Fonts(include_system_fonts=False),
-            format=form,
-            ppi=ppi,
-            sys_inputs=_inputs(view),
-            # PDF/UA: readable by screen readers, and refused by Typst if a character had no glyph.
-            pdf_standards=["ua-1"] if form == "pdf" else [],
-        )
-    except typst.TypstError as error:
+def _set(view: dict[str, Any], form: Literal["pdf", "png"], ppi: float | None = None) -> list[bytes]:
+    data = json.dumps(view, sort_keys=True)
+    job = {"template": str(TEMPLATE), "form": form, "ppi": ppi, "data": data}
+    # Nothing of the command comes from outside: it is this interpreter and a file of this package.
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-I", str(COMPOSITOR)],
+        input=json.dumps(job).encode(),
+        capture_output=True,
+        check=False,
+    )
+    result = (
+        json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.decode(errors="replace")}
+    )
+    if "error" in result:
         raise GeldspurError(
             "the report can't be set",
-            where=f"Typst says: {error.message}",
-            todo="please report this with the message; the data files are complete without the report",
-        ) from error
+            where=f"Typst says: {result['error'].strip()[-2000:]}",
+            todo="report this message to Geldspur's makers; the data files are complete without the report",
+        )
+    return [base64.b64decode(page) for page in result["pages"]]
 
 
 def to_pdf(view: dict[str, Any]) -> bytes:
     """The report as PDF/UA-1. Same view, same bytes: the file holds no date."""
-    return bytes(_set(view, "pdf"))
+    return _set(view, "pdf")[0]
 
 
 def to_pngs(view: dict[str, Any], ppi: float = 96) -> list[bytes]:
     """The report's pages as images."""
-    pages = _set(view, "png", ppi)
-    return [bytes(page) for page in pages] if isinstance(pages, list) else [bytes(pages)]
+    return _set(view, "png", ppi)
 
 
 def write_whole(path: Path, content: bytes) -> None:

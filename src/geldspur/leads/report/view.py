@@ -1,7 +1,5 @@
 """The whole report as plain values for the template: sections in reading order."""
 
-from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import pycountry
@@ -9,9 +7,8 @@ import pycountry
 from geldspur.leads.report.blocks import (
     Block,
     cashout_block,
+    creators_of,
     exposure_text,
-    grade_text,
-    jurisdiction_text,
     lead_block,
     output_block,
     parameter_rows,
@@ -23,24 +20,22 @@ from geldspur.leads.report.blocks import (
 )
 from geldspur.leads.report.flow import build_flow
 from geldspur.leads.report.picture import draw
-from geldspur.leads.report.plain import amount, btc, clean, counted, number, sat
+from geldspur.leads.report.plain import btc, clean, counted, number, sat
 from geldspur.leads.report.requests import request_blocks
-from geldspur.leads.report.selection import NO_COUNTRY, Selection, actionable, outpoint
+from geldspur.leads.report.selection import NO_COUNTRY, Selection, outpoint
+from geldspur.leads.report.summary import stops, summary
 from geldspur.leads.report.words import (
     ACCOUNT,
-    BANDS,
     CASHOUT_ACCOUNT,
     LAYERS,
     LIMITS,
     NOT_REVIEWED,
     STANDING,
-    STOPS,
     TAGS_CHANGE,
 )
-from geldspur.leads.schema import Band, Cashout, Lead, LeadsManifest, Malformed, StopKind, TagRef
+from geldspur.leads.schema import Cashout, Lead, LeadsManifest, Malformed
 
-BANDS_IN_ORDER = (Band.STRONG, Band.MODERATE, Band.WEAK, Band.NONE)
-SOURCES_SHOWN = 3
+PACK_COLUMNS = ("title", "creator", "kind", "sha256")
 
 
 def country_name(code: str) -> str:
@@ -60,109 +55,6 @@ def review_mark(selection: Selection) -> str:
     if open_rows == len(rows):
         return NOT_REVIEWED
     return f"{NOT_REVIEWED}: {number(open_rows)} of {number(len(rows))} rows"
-
-
-def _total(rows: Sequence[Lead | Cashout]) -> int:
-    return sum(row.payment.value_sat for row in rows)
-
-
-def _period(rows: Sequence[Lead | Cashout]) -> str:
-    if not rows:
-        return "-"
-    times = [row.payment.time for row in rows]
-    return f"{min(times)} to {max(times)}"
-
-
-def _sources(tags: list[TagRef | None]) -> list[str]:
-    texts = sorted({grade_text(tag) for tag in tags if tag})
-    if len(texts) > SOURCES_SHOWN:
-        texts = [*texts[:SOURCES_SHOWN], f"and {counted(len(texts) - SOURCES_SHOWN, 'other source')}"]
-    return texts or ["no tag"]
-
-
-def _bands(rows: Sequence[Lead | Cashout]) -> dict[str, str]:
-    counts = {band: sum(row.confidence.band == band for row in rows) for band in BANDS_IN_ORDER}
-    return {band.value: number(count) for band, count in counts.items()}
-
-
-def _service_rows(rows: Sequence[Lead | Cashout]) -> list[Block]:
-    groups: dict[str, list[Lead | Cashout]] = defaultdict(list)
-    for row in rows:
-        groups[(row.source.service if isinstance(row, Lead) else row.service) or ""].append(row)
-    result = []
-    for name in sorted(groups, key=lambda key: (-_total(groups[key]), key)):
-        own = groups[name]
-        places = [row.source.jurisdictions if isinstance(row, Lead) else row.jurisdictions for row in own]
-        tags = [row.source.tag if isinstance(row, Lead) else row.tag for row in own]
-        result.append(
-            {
-                "service": service_name(name),
-                "jurisdictions": jurisdiction_text(sorted({code for codes in places for code in codes})),
-                "sources": _sources(tags),
-                "count": number(len(own)),
-                "bands": _bands(own),
-                "sat": number(_total(own)),
-                "btc": btc(_total(own)),
-            }
-        )
-    return result
-
-
-def _summary(selection: Selection) -> Block:
-    leads, named = selection.leads, selection.named
-    cashouts = [row for row in selection.cashouts if actionable(row)]
-    reached = [customer for customer in selection.customers if customer.services]
-    dust_sat = sum(row.payment.value_sat for row in selection.not_payments)
-    return {
-        "payments": number(len(leads)),
-        "sat": sat(_total(leads)),
-        "btc": f"{btc(_total(leads))} BTC",
-        "period": _period(leads),
-        "first": min((lead.payment.time for lead in leads), default="-"),
-        "last": max((lead.payment.time for lead in leads), default="-"),
-        "named": number(len(named)),
-        "named_amount": amount(_total(named)),
-        "bands": [
-            {
-                "band": band.value,
-                "meaning": BANDS[band],
-                "count": sum(lead.confidence.band == band for lead in leads),
-                "shown": number(sum(lead.confidence.band == band for lead in leads)),
-                "amount": amount(_total([lead for lead in leads if lead.confidence.band == band])),
-            }
-            for band in BANDS_IN_ORDER
-        ],
-        "services": _service_rows(named),
-        "cashouts": _service_rows(cashouts),
-        "cashouts_count": number(len(cashouts)),
-        "cashouts_weak": number(len(selection.cashouts) - len(cashouts)),
-        "cashouts_amount": amount(_total(cashouts)),
-        "payouts": number(len(selection.payouts)),
-        "payouts_amount": amount(sum(row.payment.value_sat for row in selection.payouts)),
-        "customers": number(len(selection.customers)),
-        "customers_reached": number(len(reached)),
-        "excluded": number(len(selection.excluded)),
-        "excluded_amount": amount(_total(selection.excluded)),
-        "not_payments": number(len(selection.not_payments)),
-        "not_payments_amount": amount(dust_sat),
-    }
-
-
-def _stops(leads: list[Lead]) -> list[Block]:
-    groups: dict[str, list[Lead]] = defaultdict(list)
-    for lead in leads:
-        groups[lead.stop.kind].append(lead)
-    return [
-        {
-            "kind": kind.value,
-            "name": STOPS[kind][0],
-            "meaning": STOPS[kind][1],
-            "count": number(len(groups[kind])),
-            "btc": btc(_total(groups[kind])),
-        }
-        for kind in StopKind
-        if groups[kind]
-    ]
 
 
 def _unnamed_row(lead: Lead) -> Block:
@@ -263,7 +155,7 @@ def _coverage(selection: Selection, rows: int) -> Block | None:
     }
 
 
-def _snapshot(manifest: LeadsManifest) -> Block:
+def _snapshot(manifest: LeadsManifest, whole: bool) -> Block:
     ledger = manifest.ledger
     return {
         "rows": [
@@ -284,9 +176,15 @@ def _snapshot(manifest: LeadsManifest) -> Block:
                 bool(manifest.exclude_sha256),
             ],
         ],
-        "packs": [parameter_rows(pack) for pack in manifest.packs],
+        "packs": [
+            [
+                clean(str(pack.get(name) or "not stated"), 200)
+                for name in ("title", "creator", "kind", "sha256")
+            ]
+            for pack in manifest.packs
+        ],
         "parameters": parameter_rows(manifest.parameters),
-        "counts": parameter_rows(dict(manifest.counts)),
+        "counts": parameter_rows(dict(manifest.counts)) if whole else [],
         "files": [[clean(file.path), file.sha256, number(file.size)] for file in manifest.files],
     }
 
@@ -296,6 +194,7 @@ def build_view(selection: Selection, lead_blocks: int, table_rows: int) -> dict[
     manifest, country = selection.manifest, selection.country
     named, unnamed = selection.named, selection.unnamed
     flow = build_flow(selection)
+    creators = creators_of(manifest.packs)
     return {
         "country": None if country is None else {"code": country, "name": country_name(country)},
         "standing": STANDING,
@@ -313,16 +212,17 @@ def build_view(selection: Selection, lead_blocks: int, table_rows: int) -> dict[
             "tags": clean(manifest.tags_lastmod or "not stated", 40),
             "program": clean(manifest.program, 100),
         },
-        "summary": _summary(selection),
+        "summary": summary(selection),
         "flow": draw(flow),
         "flow_alt": flow.describe(),
-        "stops": _stops(selection.leads),
-        "leads": [lead_block(lead, place) for place, lead in enumerate(named[:lead_blocks], 1)],
+        "stops": stops(selection.leads),
+        "leads": [lead_block(lead, place, creators) for place, lead in enumerate(named[:lead_blocks], 1)],
         "leads_total": len(named),
         "unnamed": [_unnamed_row(lead) for lead in unnamed[:table_rows]],
         "unnamed_total": len(unnamed),
         "cashouts": [
-            cashout_block(cashout, place) for place, cashout in enumerate(selection.cashouts[:lead_blocks], 1)
+            cashout_block(cashout, place, creators)
+            for place, cashout in enumerate(selection.cashouts[:lead_blocks], 1)
         ],
         "cashouts_total": len(selection.cashouts),
         "payouts": _payouts(selection, table_rows),
@@ -332,5 +232,5 @@ def build_view(selection: Selection, lead_blocks: int, table_rows: int) -> dict[
         "aside": _aside(selection, table_rows),
         "requests": request_blocks(selection, table_rows) if country is not None else [],
         "coverage": _coverage(selection, table_rows),
-        "snapshot": _snapshot(manifest),
+        "snapshot": _snapshot(manifest, country is None),
     }

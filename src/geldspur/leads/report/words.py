@@ -4,7 +4,8 @@ Every sentence is a fact, an inference or an attribution, or speaks about the re
 than the rules can bear. `tests/leads/test_wording.py` reads them all.
 """
 
-from geldspur.leads.schema import Band, Layer, StopKind
+from geldspur.flows import StopKind
+from geldspur.leads.schema import Band, Layer
 
 STANDING = (
     "Investigative lead, not proof of guilt. Everybody is presumed innocent until a final judgment. "
