@@ -1,16 +1,14 @@
-"""A leads directory on disk: written whole or not at all, and read back only if nobody changed it."""
+"""A leads directory: its rows read back from disk, and written as a whole or not at all."""
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from geldspur.errors import GeldspurError, UsageError
-from geldspur.ledger.columns import read_json, staging
 from geldspur.leads.schema import (
     Cashout,
     Coverage,
@@ -21,113 +19,180 @@ from geldspur.leads.schema import (
     NotPayment,
     Payout,
 )
+from geldspur.ledger.columns import staging
+from geldspur.proof import manifest as hashes
 
 MANIFEST = "manifest.json"
-Row = TypeVar("Row", bound=BaseModel)
+REPORT = "report.pdf"
+FORMAT = "geldspur-leads/1"
+_TABLES: Mapping[str, type[BaseModel]] = {
+    "leads": Lead,
+    "cashouts": Cashout,
+    "payouts": Payout,
+    "not_payments": NotPayment,
+    "customers": Customer,
+}
+_REMAKE = "make the leads again with: geldspur leads"
+_Row = TypeVar("_Row", bound=BaseModel)
+
+Writer = Callable[["LeadsData", Path], None]
+"""Writes one more file of a leads directory, such as wallets.csv, from the rows in their final order."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeadsData:
-    """The rows of a leads directory."""
+    """The rows of a leads directory, in the order of its files, and its manifest."""
 
-    leads: list[Lead]
-    cashouts: list[Cashout]
-    payouts: list[Payout]
-    not_payments: list[NotPayment]
-    customers: list[Customer]
+    leads: Sequence[Lead]
+    cashouts: Sequence[Cashout]
+    payouts: Sequence[Payout]
+    not_payments: Sequence[NotPayment]
+    customers: Sequence[Customer]
     coverage: Coverage
     manifest: LeadsManifest
 
+    def in_order(self, position: Callable[[str], int]) -> "LeadsData":
+        """The same rows by height, position of the transaction in its block, vout; customers stay put.
 
-def rows_text(rows: Sequence[BaseModel]) -> bytes:
-    """JSON lines: one object a line, keys in the schema's order."""
-    lines = (json.dumps(r.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":")) for r in rows)
-    return "".join(f"{line}\n" for line in lines).encode()
+        `position` gives the position for a txid.
+        """
 
+        def place(row: Lead | Cashout | Payout | NotPayment) -> tuple[int, int, int]:
+            return row.payment.height, position(row.payment.txid), row.payment.vout
 
-def write_leads_dir(
-    data: LeadsData, out: Path, extra: Mapping[str, bytes], not_found: Sequence[str] = ()
-) -> LeadsData:
-    """Write all files of a leads directory at `out`; returns the data with the manifest's hashes filled in.
-
-    `extra` are further files by name. An earlier leads directory at `out` is replaced as a whole; anything else
-    there is refused with `UsageError`. Nothing half-written remains, whatever goes wrong.
-    """
-    check_target(out)
-    files = {
-        "leads.jsonl": rows_text(data.leads),
-        "cashouts.jsonl": rows_text(data.cashouts),
-        "payouts.jsonl": rows_text(data.payouts),
-        "not_payments.jsonl": rows_text(data.not_payments),
-        "customers.jsonl": rows_text(data.customers),
-        "coverage.json": _pretty(data.coverage),
-        "exclusions_not_found.txt": "".join(f"{line}\n" for line in not_found).encode(),
-        **extra,
-    }
-    hashes = [
-        FileHash(path=name, sha256=hashlib.sha256(content).hexdigest(), size=len(content))
-        for name, content in sorted(files.items())
-    ]
-    done = replace(data, manifest=data.manifest.model_copy(update={"files": hashes}))
-    with staging(out) as work:
-        for name, content in files.items():
-            (work / name).write_bytes(content)
-        (work / MANIFEST).write_bytes(_pretty(done.manifest))
-    return done
-
-
-def check_target(out: Path) -> None:
-    """Refuse to write leads over anything but earlier leads; `UsageError` says so."""
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not _is_leads_dir(out))):
-        raise UsageError(f"{out} exists and holds something else than leads", todo="choose another place for --out")
+        return replace(
+            self,
+            leads=sorted(self.leads, key=place),
+            cashouts=sorted(self.cashouts, key=place),
+            payouts=sorted(self.payouts, key=place),
+            not_payments=sorted(self.not_payments, key=place),
+        )
 
 
 def read_leads_dir(folder: Path) -> LeadsData:
-    """Read a leads directory back; `GeldspurError` where a file is missing, was changed or can't be understood."""
-    if not _is_leads_dir(folder):
-        raise GeldspurError(f"{folder} holds no leads", todo="make some with: geldspur leads --ledger DIR --site FILE --out DIR")
+    """The content of a leads directory.
+
+    Raises GeldspurError where there is none, where a file is not the one that the manifest describes, or
+    where it was written by another version.
+    """
+    manifest = _read_manifest(folder)
+    listed = {entry.path for entry in manifest.files}
+    missing = sorted({*(f"{name}.jsonl" for name in _TABLES), "coverage.json"} - listed)
+    if missing:
+        raise GeldspurError(f"the manifest lists no {missing[0]}", where=str(folder / MANIFEST), todo=_REMAKE)
+    entries = [hashes.Entry(entry.path, entry.sha256, entry.size) for entry in manifest.files]
+    hashes.check_files(folder, entries, todo=_REMAKE)
+    return LeadsData(
+        leads=_read_rows(folder / "leads.jsonl", Lead),
+        cashouts=_read_rows(folder / "cashouts.jsonl", Cashout),
+        payouts=_read_rows(folder / "payouts.jsonl", Payout),
+        not_payments=_read_rows(folder / "not_payments.jsonl", NotPayment),
+        customers=_read_rows(folder / "customers.jsonl", Customer),
+        coverage=_parse(Coverage, (folder / "coverage.json").read_bytes(), str(folder / "coverage.json")),
+        manifest=manifest,
+    )
+
+
+def check_target(out: Path) -> None:
+    """Refuse a place that `write_leads_dir` would not write to: call it before long work.
+
+    An earlier leads directory may be replaced, if it holds nothing but its own files. Raises UsageError.
+    """
+    if out.is_dir():
+        found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    else:
+        found = {out.name} if out.exists() else set()
+    if not found:
+        return
     try:
-        manifest = LeadsManifest.model_validate(read_json(folder / MANIFEST, "the leads' manifest"))
-        for file in manifest.files:
-            _check_file(folder, file)
-        coverage = Coverage.model_validate_json((folder / "coverage.json").read_bytes())
-        return LeadsData(
-            _rows(folder / "leads.jsonl", Lead),
-            _rows(folder / "cashouts.jsonl", Cashout),
-            _rows(folder / "payouts.jsonl", Payout),
-            _rows(folder / "not_payments.jsonl", NotPayment),
-            _rows(folder / "customers.jsonl", Customer),
-            coverage,
-            manifest,
+        own = {MANIFEST, *(entry.path for entry in _read_manifest(out).files)}
+    except GeldspurError:
+        raise UsageError(
+            "this is something else than an earlier leads directory",
+            where=str(out),
+            todo="choose another --out",
+        ) from None
+    strangers = sorted(found - own)
+    if strangers:
+        raise UsageError(
+            f"the earlier leads directory also holds {strangers[0]}, which `geldspur leads` did not write",
+            where=str(out),
+            todo="move it away, or choose another --out",
         )
-    except (ValidationError, OSError) as error:
-        raise GeldspurError(
-            f"the leads can't be read: {error}", where=str(folder), todo="make them again with this version"
-        ) from error
 
 
-def _is_leads_dir(folder: Path) -> bool:
+def write_leads_dir(
+    data: LeadsData,
+    out: Path,
+    *,
+    position: Callable[[str], int],
+    others: Mapping[str, Writer] | None = None,
+) -> LeadsData:
+    """Write all files of a leads directory, or none: what was at `out` is replaced as a whole.
+
+    Rows go by height, position of the transaction in its block (which `position` gives for a txid) and vout.
+    `others` are further files by name, each with what writes it. The manifest's list of files is made here.
+    Returns the data as written. Raises UsageError for a place that must not be overwritten, GeldspurError
+    where writing fails.
+    """
+    check_target(out)
+    data = data.in_order(position)
+    with staging(out) as work:
+        for name in _TABLES:
+            (work / f"{name}.jsonl").write_bytes(rows_bytes(getattr(data, name)))
+        (work / "coverage.json").write_bytes(row_bytes(data.coverage))
+        for name, write in sorted((others or {}).items()):
+            write(data, work / name)
+        paths = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
+        found = [hashes.digest_file(work, path) for path in paths]
+        files = [FileHash(path=entry.path, sha256=entry.sha256, size=entry.size) for entry in found]
+        data = replace(data, manifest=data.manifest.model_copy(update={"files": files}))
+        content = json.dumps(data.manifest.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n"
+        (work / MANIFEST).write_text(content, encoding="utf-8", newline="\n")
+    return data
+
+
+def row_bytes(row: BaseModel) -> bytes:
+    """A row as a line of JSON: keys in the schema's order, no spaces, UTF-8."""
+    content = row.model_dump(mode="json")
+    return (json.dumps(content, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+
+
+def rows_bytes(rows: Iterable[BaseModel]) -> bytes:
+    """Rows as JSON lines."""
+    return b"".join(map(row_bytes, rows))
+
+
+def _read_manifest(folder: Path) -> LeadsManifest:
+    path = folder / MANIFEST
     try:
-        return '"geldspur-leads/' in (folder / MANIFEST).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return False
-
-
-def _check_file(folder: Path, file: FileHash) -> None:
-    path = folder / file.path
-    content = path.read_bytes() if path.is_file() else None
-    if content is None or hashlib.sha256(content).hexdigest() != file.sha256:
+        raw = path.read_bytes()
+    except OSError as error:
         raise GeldspurError(
-            f"{file.path} {'is missing' if content is None else 'was changed'} since the leads were made",
+            f"{folder} is no leads directory: {error.strerror}",
             where=str(path),
-            todo="make the leads again",
-        )
+            todo="give the directory that `geldspur leads --out` wrote",
+        ) from error
+    try:
+        content: Any = json.loads(raw)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise GeldspurError("not the manifest of a leads directory", where=str(path), todo=_REMAKE)
+    return _parse(LeadsManifest, raw, str(path))
 
 
-def _rows(path: Path, kind: type[Row]) -> list[Row]:
-    with path.open("rb") as lines:
-        return [kind.model_validate_json(line) for line in lines if line.strip()]
+def _read_rows(path: Path, model: type[_Row]) -> list[_Row]:
+    with path.open("rb") as file:
+        return [_parse(model, line, f"{path}, line {number}") for number, line in enumerate(file, 1)]
 
 
-def _pretty(content: BaseModel) -> bytes:
-    return (json.dumps(content.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n").encode()
+def _parse(model: type[_Row], raw: bytes, where: str) -> _Row:
+    try:
+        return model.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise GeldspurError(
+            f"not as this version writes it: {place}: {first['msg']}", where=where, todo=_REMAKE
+        ) from None
