@@ -1,24 +1,19 @@
 """Making the leads of a site: payments in, cash-outs out, each row with its grounds."""
 
-import csv
-import io
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
 from geldspur import __version__
-from geldspur.bitcoin.scripts import ScriptType
-from geldspur.errors import GeldspurError
 from geldspur.flows import BackwardTracer, Deposit, ForwardTracer, Origin, Paid, Service, ServiceMap, Step, StopKind
 from geldspur.flows.forward import ForwardFlows
-from geldspur.ledger import NO_SCRIPT, Ledger, utc
+from geldspur.ledger import Ledger, utc
 from geldspur.leads import wording
-from geldspur.leads.files import LeadsData, write_leads_dir
+from geldspur.leads.files import REPORT, LeadsData, Writer, check_target, write_leads_dir
 from geldspur.leads.grounds import Grounds, tag_ref
 from geldspur.leads.judge import Judgement, judge_deposit, judge_payment
 from geldspur.leads.payments import Payments, find_payments
+from geldspur.leads.report import write_report
 from geldspur.leads.schema import (
     Alternative,
     Band,
@@ -42,20 +37,23 @@ from geldspur.leads.site import read_excluded, read_site
 from geldspur.progress import SILENT, Progress
 from geldspur.rules import RULES, rule, ruleset_hash
 from geldspur.tags import TagEdition, open_tags
-from geldspur.wallets import REFUSED, Verdict, Wallets
+from geldspur.wallets import Verdict, Wallets
+from geldspur.wallets.tables import joined_addresses, refused_joins
 
 MAX_ALTERNATIVES = 20
 CUSTOMER_COLUMNS = ("customer", "user", "account")
 
 
 def run_leads(
-    ledger: Ledger, site: Path, out: Path, *, exclude: Path | None = None, progress: Progress = SILENT
+    ledger: Ledger, site: Path, out: Path, *, exclude: Path | None = None, report: bool = True,
+    progress: Progress = SILENT,
 ) -> LeadsData:
     """Trace every payment that the site's addresses received, follow the site's money, write the directory `out`.
 
     Raises `GeldspurError` where tags or wallets are missing or stale, `UsageError` for a site file that can't be
     used. The same ledger, tags, rules and files give the same bytes.
     """
+    check_target(out)
     maker = _Maker(ledger)
     file = read_site(site, ledger)
     exclude_sha256, excluded, unmatched = read_excluded(exclude, ledger)
@@ -85,8 +83,19 @@ def run_leads(
         leads=leads, cashouts=cashouts, payouts=payouts, not_payments=not_payments,
         customers=group_by_customer(leads), coverage=file.coverage, manifest=manifest,
     )  # fmt: skip
-    extra = {"wallets.csv": joined_addresses(ledger, maker.wallets), "refused.csv": refused_joins(ledger, maker.wallets)}
-    return write_leads_dir(data, out, extra, unmatched)
+    others: dict[str, Writer] = {
+        "wallets.csv": _content(joined_addresses(ledger, maker.wallets)),
+        "refused.csv": _content(refused_joins(ledger, maker.wallets)),
+        "exclusions_not_found.txt": _content("".join(f"{line}\n" for line in unmatched).encode()),
+    }
+    if report:
+        others[REPORT] = write_report
+    with progress.task("Writing leads and report", None, "files"):
+        return write_leads_dir(data, out, position=maker.position, others=others)
+
+
+def _content(content: bytes) -> Writer:
+    return lambda _, path: path.write_bytes(content) and None
 
 
 class _Maker:
@@ -109,6 +118,12 @@ class _Maker:
             network=ledger.network.name, tip_height=ledger.tip_height, tip_hash=ledger.tip_hash,
             tip_time=utc(ledger.block_time[ledger.tip_height]), manifest_sha256=ledger.manifest_sha256,
         )  # fmt: skip
+
+    def position(self, txid: str) -> int:
+        """The place of a transaction in its block."""
+        tx = self.ledger.tx_index(txid)
+        assert tx is not None
+        return self.ledger.tx_position(tx)
 
     def output(self, row: int) -> Output:
         """An output row as files show it."""
@@ -333,26 +348,3 @@ def group_by_customer(leads: list[Lead]) -> list[Customer]:
         )
         for name, rows in sorted(groups.items())
     ]  # fmt: skip
-
-
-def joined_addresses(ledger: Ledger, wallets: Wallets) -> bytes:
-    """CSV of every address that was joined with another, and its wallet."""
-    wallet = np.asarray(wallets.wallet)
-    sizes = np.bincount(wallet, minlength=len(wallet))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["address", "wallet"])
-    for script in np.flatnonzero(sizes[wallet] > 1).tolist():
-        if ScriptType(int(ledger.script_type[script])) is not ScriptType.OP_RETURN and (a := ledger.address(script)):
-            writer.writerow([a, int(wallet[script])])
-    return text.getvalue().encode()
-
-
-def refused_joins(ledger: Ledger, wallets: Wallets) -> bytes:
-    """CSV of every transaction whose inputs were not joined, and why."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["txid", "reason"])
-    for tx in np.flatnonzero(np.isin(wallets.verdict, REFUSED)).tolist():
-        writer.writerow([ledger.txid(tx), Verdict(int(wallets.verdict[tx])).label])
-    return text.getvalue().encode()

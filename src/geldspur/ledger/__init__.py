@@ -5,7 +5,20 @@ transaction, block or address is which. The bytes of a ledger depend on the bloc
 in its source is kept apart, so that raw transactions can be shown for proofs.
 """
 
-from geldspur.ledger.build import IndexReport, index
+from typing import TYPE_CHECKING, Any
+
 from geldspur.ledger.store import NO_LINK, NO_SCRIPT, Ledger, utc
 
+if TYPE_CHECKING:
+    from geldspur.ledger.build import IndexReport, index
+
 __all__ = ["NO_LINK", "NO_SCRIPT", "IndexReport", "Ledger", "index", "utc"]
+
+
+def __getattr__(name: str) -> Any:
+    # Building needs numba, whose import alone takes longer than a look-up may.
+    if name in ("index", "IndexReport"):
+        from geldspur.ledger import build
+
+        return getattr(build, name)
+    raise AttributeError(name)

@@ -60,6 +60,20 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.parent / f".{path.name}.partial"
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        raise GeldspurError(
+            f"writing {path} failed: {error.strerror}", todo="free some space or choose another place"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 @contextmanager
 def staging(target: Path) -> Iterator[Path]:
     """A folder beside `target` to write into: moved to `target` when all went well, removed when not.

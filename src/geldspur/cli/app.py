@@ -1,0 +1,83 @@
+"""The `geldspur` program: its commands, and how errors end it."""
+
+import json
+import sys
+from typing import Annotated
+
+import typer
+
+from geldspur import __version__
+from geldspur.cli import cases, ledger, leads, tags, wallets
+from geldspur.cli.output import console_err
+from geldspur.errors import GeldspurError
+
+app = typer.Typer(
+    name="geldspur",
+    help="Follow Bitcoin payments: from a site's addresses back to the services where the money was withdrawn, "
+    "and forward to where it was paid out. Offline, on one machine, every step checkable.",
+    epilog="Start with: geldspur demo --out demo",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"geldspur {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and leave.")
+    ] = False,
+) -> None:
+    pass
+
+
+ledger.register(app)
+app.add_typer(tags.app, name="tags")
+app.add_typer(wallets.app, name="wallets")
+leads.register(app)
+cases.register(app)
+
+
+def main() -> None:
+    """Run the program; a known error ends it with one clear message and its exit code."""
+    try:
+        app()
+    except GeldspurError as error:
+        _report(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        console_err.print("stopped; nothing half-written was left behind")
+        sys.exit(130)
+    except MemoryError:
+        _report(GeldspurError("out of memory", todo="close other programs, or use a machine with more memory"))
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except OSError as error:
+        _report(GeldspurError(f"{error.strerror or error}", where=str(error.filename) if error.filename else None))
+        sys.exit(1)
+
+
+def _report(error: GeldspurError) -> None:
+    if "--json" in sys.argv:
+        print(json.dumps(error.as_dict()))
+        return
+    console_err.print(f"[bold red]error:[/] {_plain(error.what)}", highlight=False, soft_wrap=True)
+    if error.where:
+        console_err.print(f"  [bold]where:[/] {_plain(error.where)}", highlight=False, soft_wrap=True)
+    if error.todo:
+        console_err.print(f"  [bold]to do:[/] {_plain(error.todo)}", highlight=False, soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

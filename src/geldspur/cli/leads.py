@@ -1,0 +1,87 @@
+"""Commands that make and check what goes out: leads, package, verify."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geldspur.cli.output import Json, LedgerDir, console, progress, show_json
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(epilog="Example: geldspur leads --ledger ledger --site site.csv --out leads")(leads)
+    app.command(epilog="Example: geldspur package --ledger ledger --leads leads --out packages")(package)
+    app.command(epilog="Example: geldspur verify packages/DE.zip --headers headers.bin")(verify)
+
+
+def leads(
+    ledger: LedgerDir,
+    site: Annotated[Path, typer.Option(metavar="FILE.csv", help="The site's addresses: a column 'address', others are carried along.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the leads go.")],
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Payments that investigators made: columns txid and, if known, vout.")
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.pdf.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Trace every payment to a site back to services, follow the site's money on, and write leads and a report."""
+    from geldspur.ledger import Ledger
+    from geldspur.leads import run_leads
+
+    data = run_leads(Ledger(ledger), site, out, exclude=exclude, report=not no_report, progress=progress(as_json))
+    if as_json:
+        show_json({"out": str(out), "counts": data.manifest.counts, "coverage": data.coverage.model_dump()})
+        return
+    bands: dict[str, int] = {}
+    for lead in data.leads:
+        bands[str(lead.confidence.band)] = bands.get(str(lead.confidence.band), 0) + 1
+    coverage = data.coverage
+    console.print(
+        f"{coverage.addresses:,} site addresses: {coverage.paid:,} paid, {coverage.never_seen:,} never seen; "
+        f"{len(coverage.malformed):,} malformed, {len(coverage.other_network):,} of another network, "
+        f"{len(coverage.duplicate):,} twice"
+    )
+    for bad in [*coverage.malformed, *coverage.other_network][:20]:
+        console.print(f"  line {bad.line}: {bad.text[:70]!a}: {bad.reason}", markup=False)
+    console.print(
+        f"[bold]{len(data.leads):,} payments[/]: "
+        + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("strong", "moderate", "weak", "none"))
+        + f"; {len(data.not_payments):,} outputs are no payments\n"
+        f"{len(data.cashouts):,} cash-outs, {len(data.payouts):,} payouts\n"
+        f"written to {out}" + ("" if no_report else f"; read {out / 'report.pdf'} first")
+    )
+    if missing := data.manifest.counts["exclusions_not_found"]:
+        console.print(f"[yellow]note:[/] {missing} excluded payments are not in the ledger: {out / 'exclusions_not_found.txt'}")
+
+
+def package(
+    ledger: LedgerDir,
+    leads: Annotated[Path, typer.Option(metavar="DIR", help="A leads directory.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the packages go.")],
+    as_json: Json = False,
+) -> None:
+    """Seal one package a country: its leads, requests, report, and the proof of every cited transaction."""
+    from geldspur.ledger import Ledger
+    from geldspur.leads.packages import package as seal
+
+    packages = seal(Ledger(ledger), leads, out, progress(as_json))
+    if as_json:
+        show_json({"packages": packages})
+        return
+    for info in packages:
+        console.print(f"[bold]{info.country}[/]  {info.leads:>5,} leads  {info.cashouts:>4,} cash-outs  {info.path}  SHA-256 {info.sha256}")
+    if not packages:
+        console.print("no lead is strong or moderate: there is nothing to send")
+
+
+def verify(
+    package: Annotated[Path, typer.Argument(help="A package: the zip file, or the folder it was unpacked to.")],
+    headers: Annotated[Path | None, typer.Option(metavar="FILE", help="Block headers, 80 bytes each, from your own node.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a package with the same file that travels inside it."""
+    from geldspur.proof import verifier
+
+    arguments = [str(package), *(["--headers", str(headers)] if headers else []), *(["--json"] if as_json else [])]
+    raise typer.Exit(verifier.main(arguments))

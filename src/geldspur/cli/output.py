@@ -1,0 +1,71 @@
+"""How commands speak: JSON or text on standard output, progress on standard error."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from geldspur.progress import SILENT, Progress, Task
+
+console = Console(highlight=False)
+console_err = Console(stderr=True, highlight=False)
+
+LedgerDir = Annotated[Path, typer.Option("--ledger", metavar="DIR", help="The ledger directory.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+
+
+def show_json(content: Any) -> None:
+    """Print one JSON object."""
+    if is_dataclass(content) and not isinstance(content, type):
+        content = asdict(content)
+    print(json.dumps(content, indent=1, ensure_ascii=False, default=str))
+
+
+def progress(as_json: bool = False) -> Progress:
+    """Bars with rate and ETA where a person watches, silence where not."""
+    return SILENT if as_json or not console_err.is_terminal else Bars()
+
+
+class _Bar:
+    def __init__(self, bars: Any, task: Any) -> None:
+        self._bars, self._task = bars, task
+
+    def advance(self, amount: int) -> None:
+        """Move the bar on."""
+        self._bars.advance(self._task, amount)
+
+
+class Bars:
+    """A bar a task, on standard error."""
+
+    @contextmanager
+    def task(self, label: str, total: int | None, unit: str) -> Iterator[Task]:
+        """Show one bar while the work lasts."""
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            ProgressColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+        from rich.progress import Progress as RichProgress
+        from rich.progress import Task as RichTask
+        from rich.text import Text
+
+        class Rate(ProgressColumn):
+            def render(self, task: RichTask) -> Text:
+                return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "", style="progress.data.speed")
+
+        amount: list[ProgressColumn | str]
+        amount = [DownloadColumn(), TransferSpeedColumn()] if unit == "B" else [MofNCompleteColumn(), Rate()]
+        columns = [TextColumn(f"{label:26}"), BarColumn(24), *amount, TimeElapsedColumn(), "ETA", TimeRemainingColumn()]
+        with RichProgress(*columns, console=console_err) as bars:
+            yield _Bar(bars, bars.add_task(label, total=total))
