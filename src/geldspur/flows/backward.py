@@ -1,7 +1,8 @@
 """Where a payment's money came from: back through transactions until a service or a stop is reached.
 
-A step back through a transaction of the payer's own wallet is a `co-spend` step. A step into a wallet that
-nothing shows to be the payer's is allowed for a few transactions only; what is reached that way counts only
+A step back through a transaction of the payer's own wallet is a `co-spend` step; one by an output that the
+signs say returned to its payer is a `change` step; one from a service's withdrawal to its first spender is a
+`spend`, a fact. A step into a wallet that nothing shows to be the payer's is allowed for a few transactions only; what is reached that way counts only
 as a `sole-source`, if all of the money leads to one service. Shares are proportional: each input accounts for
 its part of the inputs' sum.
 """
@@ -9,6 +10,7 @@ its part of the inputs' sum.
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from geldspur.flows.change import ChangeSigns
 from geldspur.flows.services import Service, ServiceMap
 from geldspur.ledger import NO_LINK, NO_SCRIPT, Ledger
 from geldspur.rules import rule
@@ -87,6 +89,8 @@ class BackwardTracer:
         self.ledger = ledger
         self.wallets = wallets
         self.services = services
+        self.change = ChangeSigns(ledger, wallets, services)
+        self.min_signs = int(rule("change").parameters["min_signs"])
         parameters = rule("sole-source").parameters
         self.max_foreign = int(parameters["max_transactions"])
         self.hub = int(parameters["hub_transactions"])
@@ -117,14 +121,24 @@ class BackwardTracer:
             if value < DUST_SAT and value * 100 < total:
                 found.append(self._dust(row, before, vin_row, path, share * value / total))
                 continue
-            own = payer is not None and self.wallets.payer(before) == payer
-            named = self.services.of_payer(before) is not None
-            step_rule = "spend" if named else ("co-spend" if own else "sole-source")
+            step_rule = self._rule_of_step(before, row, payer)
             entered = replace(path[0], vin_row=vin_row, rule=step_rule)
             longer = (Step(before, None, row, None), entered, *path[1:])
-            further = foreign if own or named else foreign + 1
+            further = foreign + 1 if step_rule == "sole-source" else foreign
             found += self._through(before, longer, share * value / total, further, walk)
         return found
+
+    def _rule_of_step(self, before: int, row: int, payer: int | None) -> str:
+        """What carries a path from transaction `before`, by its output `row`, into a transaction of `payer`."""
+        if self.services.of_payer(before) is not None:
+            return "spend"
+        earlier = self.wallets.payer(before)
+        if payer is not None and earlier == payer:
+            return "co-spend"
+        guess = self.change.guess(before) if earlier is not None else None
+        if guess is not None and guess.output == row and guess.margin >= self.min_signs:
+            return "change"
+        return "sole-source"
 
     @staticmethod
     def _dust(row: int, before: int, vin_row: int, path: tuple[Step, ...], share: float) -> Origin:

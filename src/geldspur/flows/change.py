@@ -72,11 +72,11 @@ class ChangeSigns:
         habit = self._habits(tx)
         next_a, next_b = self._spender(a), self._spender(b)
         if next_a is not None and next_b is not None:
-            habits = zip(("version", "lock time", "sequence"), habit, self._habits(next_a), self._habits(next_b), strict=True)
-            signs += [(f"spent with the same {name}", h == ha, h == hb) for name, h, ha, hb in habits]
+            # Version, lock time and sequence come from one program: agreeing in all of them is one sign.
+            signs.append(("spent in the payer's manner", self._habits(next_a) == habit, self._habits(next_b) == habit))
         payer = self.wallets.payer(tx)
         if payer is not None:
-            signs.append(("in the payer's wallet by co-spend", self._wallet(a) == payer, self._wallet(b) == payer))
+            signs.append(("in the payer's wallet", self._wallet(a) == payer, self._wallet(b) == payer))
         return [(name, bool(x), bool(y)) for name, x, y in signs]
 
     def _type(self, row: int) -> int:

@@ -113,7 +113,7 @@ _ALL = (
             "Did the coins change hands on the way, by a sale between persons or through an unnamed service?",
             "Is a wallet on the way a service that nobody has tagged?",
         ),
-        {"max_transactions": 6, "hub_transactions": 200},
+        {"max_transactions": 4, "hub_transactions": 200},
     ),
     Rule(
         "site-spend", 1, "Sweep",
