@@ -10,9 +10,7 @@ def rate_of(case):
 
     def measure(leads, rule, word) -> ErrorRate:
         (row,) = [
-            row
-            for row in measure_rates(case.root, leads)["rates"]
-            if row["rule"] == rule and word in row["population"]
+            row for row in measure_rates(case.root, leads)["rates"] if row["rule"] == rule and word in row["population"]
         ]
         assert row["version"] == 1
         return ErrorRate(row["right"], row["n"], row["population"], row["measured_on"])
@@ -56,9 +54,7 @@ def test_co_spend_is_rated_by_its_merges(case, told, rate_of):
 
 def test_co_spend_is_rated_by_its_leads_as_well(case, told, rate_of):
     through_own_wallets = [
-        r
-        for r in case.table("payments")
-        if r["source_exchange"] and r["hop_count"] != "0" and r["via_coinjoin"] == "0"
+        r for r in case.table("payments") if r["source_exchange"] and r["hop_count"] != "0" and r["via_coinjoin"] == "0"
     ]
     rate = rate_of(told(), "co-spend", "leads")
     assert rate.right == rate.n == len(through_own_wallets)

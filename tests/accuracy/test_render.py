@@ -2,8 +2,8 @@ import io
 
 from rich.console import Console
 
-from geldspur.accuracy.render import render
 from geldspur.accuracy.score import score
+from geldspur.accuracy.terminal import render
 
 
 def printed(result, width=100) -> str:
@@ -13,9 +13,7 @@ def printed(result, width=100) -> str:
 
 
 def test_a_score_names_its_errors_beside_its_figures(case, told):
-    row = next(
-        r for r in case.table("payments") if r["source_exchange"] == "ex3" and r["via_coinjoin"] == "0"
-    )
+    row = next(r for r in case.table("payments") if r["source_exchange"] == "ex3" and r["via_coinjoin"] == "0")
     text = printed(score(case, told(change={row["txid"]: {"service": "ex1", "rules": ["sole-source"]}})))
     assert "named rightly" in text
     assert "Wrongly named payments (1)" in text

@@ -61,10 +61,7 @@ def test_every_valid_address_of_the_bips_gives_the_script_that_they_print(text: 
 
 @pytest.mark.parametrize(
     "text",
-    BIP173["invalid_addresses"]
-    + BIP173["superseded_by_bip350"]
-    + BIP350["invalid_addresses"]
-    + KEY_IO["invalid"],
+    BIP173["invalid_addresses"] + BIP173["superseded_by_bip350"] + BIP350["invalid_addresses"] + KEY_IO["invalid"],
 )
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=lambda n: n.name)
 def test_every_invalid_address_of_the_bips_and_of_core_is_malformed_on_all_networks(
@@ -211,12 +208,8 @@ def test_any_text_is_read_or_refused(text: str, network: Network) -> None:
     _read_or_refuse(text, network)
 
 
-@given(
-    st.sampled_from(["bc", "tb", "bcrt", "xy"]), st.binary(max_size=80), st.sampled_from([1, bech32.BECH32M])
-)
-def test_any_payload_under_a_right_checksum_is_read_or_refused(
-    prefix: str, data: bytes, constant: int
-) -> None:
+@given(st.sampled_from(["bc", "tb", "bcrt", "xy"]), st.binary(max_size=80), st.sampled_from([1, bech32.BECH32M]))
+def test_any_payload_under_a_right_checksum_is_read_or_refused(prefix: str, data: bytes, constant: int) -> None:
     values = bytes(b & 31 for b in data)
     _read_or_refuse(bech32.encode(prefix, values, constant), MAINNET)
 

@@ -60,9 +60,7 @@ def test_a_payload_of_the_wrong_length_is_refused() -> None:
 _NEAR_MISSES = st.lists(
     st.one_of(
         st.sampled_from([KEY33, KEY65, bytes(20), bytes(32)]).map(_push),
-        st.sampled_from(
-            [b"\x76\xa9\x14", b"\x88\xac", b"\xa9\x14", b"\x87", b"\x51\x20", b"\x00\x14", b"\x6a"]
-        ),
+        st.sampled_from([b"\x76\xa9\x14", b"\x88\xac", b"\xa9\x14", b"\x87", b"\x51\x20", b"\x00\x14", b"\x6a"]),
         st.sampled_from([b"\x51", b"\x52", b"\x53", b"\x60", b"\xac", b"\xae", b"\x02", b"\x28"]),
         st.binary(max_size=40),
     ),

@@ -1,5 +1,6 @@
 """Rows to make reports from: two payments of case S as its chain has them, and any number of made-up ones."""
 
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
@@ -40,6 +41,19 @@ JURISDICTIONS = {
     "ex5": ["ES", "DE"],
     "ex6": ["CZ"],
 }
+ACTIONABLE = ("strong", "moderate")
+HOSTILE = (
+    "#panic(1) $x^2$ @ref *bold* _it_ `raw` <label> \\n \\u{41} = Heading // comment /* x */ [c] {d}",
+    "W" * 5000,
+    "abc\u202egnp.exe\u202c\u2066x\u2069\u200b\u00ad\ufeff",
+    "nul \x00 bell \x07 escape \x1b[31m newline \n return \r tab \t delete \x7f line \u2028 end",
+    "שלום עולם ومرحبا 12,345 sat",
+    "😀👨‍👩‍👧 日本語 한국어 ไทย क्षि",
+    "<svg onload=alert(1)>&amp;&#x41;]]>",
+    "e\u0301\u0301\u0301\u0301\u0301 Ω Привет ß ẞ ﬁ",
+    "\ud800 lone surrogate",
+    "",
+)
 TIP = "0b486dd32d181077b632bb36d6f236b1bedc9c807b90d8a75359c1bc85b1acff"
 TRUE_TXIDS = (
     "050ad6b2bd5106c3286d59e9402d2a0de30f1bc878227d5f225cab7095500c67",
@@ -53,10 +67,7 @@ def hex32(seed: str) -> str:
 
 
 def address(seed: str) -> str:
-    return (
-        "bcrt1q"
-        + "".join("qpzry9x8gf2tvdw0s3jn54khce6mua7l"[byte % 32] for byte in bytes.fromhex(hex32(seed)))[:38]
-    )
+    return "bcrt1q" + "".join("qpzry9x8gf2tvdw0s3jn54khce6mua7l"[byte % 32] for byte in bytes.fromhex(hex32(seed)))[:38]
 
 
 def pack(title: str, kind: str) -> dict[str, Any]:
@@ -147,9 +158,7 @@ def join(seed: str) -> Join:
 
 def steps(payment: Output, hops: int, *, txids: tuple[str, ...] = (), rule: str = "co-spend") -> list[Step]:
     names = (
-        [*txids, payment.txid]
-        if txids
-        else [hex32(f"{payment.txid}/{hop}") for hop in range(hops)] + [payment.txid]
+        [*txids, payment.txid] if txids else [hex32(f"{payment.txid}/{hop}") for hop in range(hops)] + [payment.txid]
     )
     return [
         Step(
@@ -178,18 +187,11 @@ chance|The named service is reached by chance.|no|Control rate not measured.
 
 def explanations() -> list[Explanation]:
     rows = [line.split("|") for line in EXPLANATIONS.strip().split("\n")]
-    return [
-        Explanation(id=name, text=text, checked=word == "yes", finding=found)
-        for name, text, word, found in rows
-    ]
+    return [Explanation(id=name, text=text, checked=word == "yes", finding=found) for name, text, word, found in rows]
 
 
 def statements(service: str | None, direct: bool) -> list[Statement]:
-    result = [
-        Statement(
-            layer=Layer.FACT, text="The payment is output 0 of the transaction named above, in block 401."
-        )
-    ]
+    result = [Statement(layer=Layer.FACT, text="The payment is output 0 of the transaction named above, in block 401.")]
     if not direct:
         text = "Its inputs are consistent with one wallet that received the withdrawal (co-spend, version 1)."
         result.append(Statement(layer=Layer.INFERENCE, text=text))
@@ -199,9 +201,7 @@ def statements(service: str | None, direct: bool) -> list[Statement]:
     return result
 
 
-def lead(
-    number: int, *, service: str | None = None, band: Band = Band.NONE, hops: int = 0, **changes: Any
-) -> Lead:
+def lead(number: int, *, service: str | None = None, band: Band = Band.NONE, hops: int = 0, **changes: Any) -> Lead:
     value = 100_000 + int(hex32(f"value{number}")[:6], 16) // 3
     payment = changes.pop("payment", None) or output(f"payment{number}", value, 320 + number % 480)
     direct = bool(service) and hops == 0
@@ -214,9 +214,7 @@ def lead(
             service=service,
             exposure="none" if not service else "direct" if direct else "indirect",
             hops=hops if service else None,
-            withdrawal=output(
-                f"w{number}", path[0].value_sat, path[0].height, txid=path[0].txid, vout=path[0].vout
-            )
+            withdrawal=output(f"w{number}", path[0].value_sat, path[0].height, txid=path[0].txid, vout=path[0].vout)
             if service
             else None,
             jurisdictions=JURISDICTIONS.get(service or "", []),
@@ -226,9 +224,7 @@ def lead(
         ),
         "confidence": Confidence(band=band),
         "path": path if service else [],
-        "stop": Stop(
-            kind=kind, txid=path[0].txid, service=service, detail="The walk back ended at this transaction."
-        ),
+        "stop": Stop(kind=kind, txid=path[0].txid, service=service, detail="The walk back ended at this transaction."),
         "inferences": []
         if not service
         else [
@@ -243,11 +239,7 @@ def lead(
         "explanations": explanations(),
         "against": []
         if number % 4
-        else [
-            Statement(
-                layer=Layer.FACT, text="One further input comes from a wallet that no source has named."
-            )
-        ],
+        else [Statement(layer=Layer.FACT, text="One further input comes from a wallet that no source has named.")],
         "statements": statements(service, direct),
         "alternatives": []
         if number % 5
@@ -267,9 +259,7 @@ def cashout(number: int, service: str = "ex5", band: Band = Band.STRONG, hops: i
         tag_join=join(f"cashout{number}"),
         confidence=Confidence(band=band),
         path=steps(payment, hops, rule="co-spend"),
-        stop=Stop(
-            kind=StopKind.SERVICE, txid=payment.txid, service=service, detail="The address is attributed."
-        ),
+        stop=Stop(kind=StopKind.SERVICE, txid=payment.txid, service=service, detail="The address is attributed."),
         inferences=[Inference(rule="co-spend", version=1, parameters={}, error_rate="not measured")],
         explanations=explanations(),
         against=[],
@@ -308,7 +298,12 @@ def case_s_lead() -> Lead:
         block_hash="484478318178dcbb77e7e4fde141a6da156199e128c6b8339fe4853694cee3ec",
     )
     return lead(
-        1, service="ex6", band=Band.MODERATE, payment=payment, path=steps(payment, 2, txids=TRUE_TXIDS[:2])
+        1,
+        service="ex6",
+        band=Band.MODERATE,
+        hops=2,
+        payment=payment,
+        path=steps(payment, 2, txids=TRUE_TXIDS[:2]),
     )
 
 
@@ -354,9 +349,42 @@ def rows(count: int = 24, services: int = 6, cashouts: int = 4) -> LeadsData:
             malformed=[Malformed(line=41, text="mmookvZPFkG66jQv4JTk7eEd3hrfgghdvX", reason="bad checksum")],
             other_network=[
                 Malformed(line=50, text="1BoatSLRHtKNngkdXEeobR76b53LETtpyT", reason="of the main network"),
-                Malformed(
-                    line=51, text="bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", reason="of the main network"
-                ),
+                Malformed(line=51, text="bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4", reason="of the main network"),
             ],
         ),
+    )
+
+
+def named(data: LeadsData) -> list[Lead]:
+    return [lead for lead in data.leads if lead.confidence.band in ACTIONABLE and not lead.excluded]
+
+
+def hostile_rows() -> LeadsData:
+    """Every text that comes from outside holds one of the hostile strings."""
+    leads = []
+    for number, text in enumerate(HOSTILE, 1):
+        made = lead(number, service="ex1", band=Band.MODERATE, hops=1)
+        tag = made.source.tag
+        assert tag is not None
+        tag = tag.model_copy(update={"label": text, "pack": text, "source": text, "confidence": text, "category": text})
+        leads.append(
+            made.model_copy(
+                update={
+                    "site": Site(row=number, columns={text: text, "customer": text}),
+                    "source": made.source.model_copy(
+                        update={"service": text or None, "tag": tag, "jurisdictions": [text]}
+                    ),
+                    "stop": made.stop.model_copy(update={"detail": text, "service": text}),
+                }
+            )
+        )
+    bad = [Malformed(line=number, text=text, reason=text) for number, text in enumerate(HOSTILE, 1)]
+    data = rows(3)
+    return replace(
+        data,
+        leads=leads,
+        customers=customers(leads),
+        cashouts=[cashout(number, text) for number, text in enumerate(HOSTILE)],
+        coverage=data.coverage.model_copy(update={"malformed": bad}),
+        manifest=data.manifest.model_copy(update={"parameters": {"x": list(HOSTILE)}, "program": HOSTILE[0]}),
     )

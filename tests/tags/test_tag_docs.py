@@ -23,9 +23,7 @@ def test_the_page_has_every_grade_with_its_level() -> None:
 
 
 def test_the_page_files_concepts_as_the_program_does() -> None:
-    rows = re.findall(
-        r"^\| (custodial|mixer|other service|person or abuse|unknown) \| (.*?) \|", PAGE, re.MULTILINE
-    )
+    rows = re.findall(r"^\| (custodial|mixer|other service|person or abuse|unknown) \| (.*?) \|", PAGE, re.MULTILINE)
     assert [name for name, _ in rows] == [kind.value.replace("_", " ") for kind in ServiceKind]
     named = set()
     for name, cell in rows:

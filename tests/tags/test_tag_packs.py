@@ -75,9 +75,7 @@ def test_missing_means_not_a_cluster_definer() -> None:
         ("currency: btc", True, {}),
     ],
 )
-def test_the_network_tells_what_a_tag_is_for_else_the_currency(
-    fields: str, kept: bool, other: dict[str, int]
-) -> None:
+def test_the_network_tells_what_a_tag_is_for_else_the_currency(fields: str, kept: bool, other: dict[str, int]) -> None:
     parsed = _parse(HEADER + f"- address: {MAINNET_ADDRESSES[0]}\n  {fields}\n")
     assert bool(parsed.tags) == kept
     assert parsed.pack.counts.other_currency == other
@@ -109,10 +107,7 @@ def test_a_broken_address_is_told_with_its_line_and_the_rest_is_kept() -> None:
 
 
 def test_an_upper_case_address_is_the_ledgers_lower_case_one() -> None:
-    assert (
-        _parse(HEADER + f"- address: {MAINNET_ADDRESSES[2].upper()}\n").tags[0].address
-        == MAINNET_ADDRESSES[2]
-    )
+    assert _parse(HEADER + f"- address: {MAINNET_ADDRESSES[2].upper()}\n").tags[0].address == MAINNET_ADDRESSES[2]
 
 
 def test_a_tag_of_a_transaction_is_counted() -> None:
@@ -153,9 +148,7 @@ def test_a_tag_without_a_mandatory_field_is_left_out_and_told(field: str) -> Non
 )
 def test_an_unusable_tag_is_left_out_and_told(entry: str, line: int, text: str, reason: str) -> None:
     good, other = MAINNET_ADDRESSES[:2]
-    parsed = _parse(
-        HEADER + entry.replace(" A", " " + good).replace("[A]", f"[{good}]") + f"\n- address: {other}\n"
-    )
+    parsed = _parse(HEADER + entry.replace(" A", " " + good).replace("[A]", f"[{good}]") + f"\n- address: {other}\n")
     assert [tag.address for tag in parsed.tags] == [other]
     assert _told(parsed) == [(line, text, reason)]
 
@@ -231,9 +224,7 @@ def test_actors_keep_norway_and_inherit_the_header() -> None:
 
 
 def test_unknown_countries_are_left_out_and_told() -> None:
-    parsed = parse_pack(
-        ACTORS.replace("[NO, de]", "[UK, GB, XK, Germany, off]").encode(), "pack.yaml", MAINNET
-    )
+    parsed = parse_pack(ACTORS.replace("[NO, de]", "[UK, GB, XK, Germany, off]").encode(), "pack.yaml", MAINNET)
     assert parsed.actors[0].jurisdictions == ("GB",)
     assert [(problem.line, problem.text) for problem in parsed.problems] == [
         (9, "UK"),

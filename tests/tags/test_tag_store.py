@@ -93,9 +93,7 @@ def test_the_edition_is_named_after_its_packs(ledger: Path, packs: list[Path]) -
     digests = sorted(hashlib.sha256(path.read_bytes()).hexdigest() for path in packs)
     expected = hashlib.sha256("".join(f"{digest}\n" for digest in digests).encode()).hexdigest()[:16]
     assert add_packs(ledger, MAINNET, packs).edition == expected
-    assert sorted(p.name for p in (ledger / "tags" / expected / "packs").iterdir()) == [
-        f"{d}.yaml" for d in digests
-    ]
+    assert sorted(p.name for p in (ledger / "tags" / expected / "packs").iterdir()) == [f"{d}.yaml" for d in digests]
 
 
 def test_every_file_of_an_edition_is_in_its_manifest(ledger: Path, packs: list[Path]) -> None:
@@ -122,9 +120,7 @@ def test_the_same_pack_twice_changes_nothing(ledger: Path, packs: list[Path]) ->
     }
 
 
-def test_a_newer_pack_of_the_same_title_replaces_the_older_and_that_is_told(
-    ledger: Path, tmp_path: Path
-) -> None:
+def test_a_newer_pack_of_the_same_title_replaces_the_older_and_that_is_told(ledger: Path, tmp_path: Path) -> None:
     first = add_packs(ledger, MAINNET, write(tmp_path, old=EXCHANGE, mixer=MIXER))
     newer = EXCHANGE.replace(MAINNET_ADDRESSES[0], MAINNET_ADDRESSES[3])
     report = add_packs(ledger, MAINNET, write(tmp_path, new=newer))
@@ -303,9 +299,7 @@ def test_a_pointer_to_no_edition_is_an_error(ledger: Path, packs: list[Path], te
         open_tags(ledger)
 
 
-def test_a_damaged_file_of_the_edition_in_use_is_put_right_by_adding_again(
-    ledger: Path, packs: list[Path]
-) -> None:
+def test_a_damaged_file_of_the_edition_in_use_is_put_right_by_adding_again(ledger: Path, packs: list[Path]) -> None:
     folder = ledger / "tags" / add_packs(ledger, MAINNET, packs).edition
     good = (folder / "tags.jsonl").read_bytes()
     (folder / "tags.jsonl").write_bytes(good[:-5])

@@ -54,9 +54,7 @@ def test_a_tags_category_decides_before_its_actors(
         ("market", "drugs", ServiceKind.OTHER_SERVICE),
     ],
 )
-def test_an_address_of_an_abuse_is_never_custodial(
-    category: str | None, abuse: str, kind: ServiceKind
-) -> None:
+def test_an_address_of_an_abuse_is_never_custodial(category: str | None, abuse: str, kind: ServiceKind) -> None:
     assert kind_of(category, abuse=abuse) == kind
 
 

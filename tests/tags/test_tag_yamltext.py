@@ -5,8 +5,7 @@ import pytest
 from geldspur.tags.yamltext import MAX_DEPTH, Mapping, Scalar, Sequence, YamlError, load
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-    f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n"
-    for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+    f"{name}: &{name} [{', '.join(['*' + before] * 9)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
 
 
@@ -79,9 +78,7 @@ def test_what_is_not_plain_data_is_refused_with_its_line(yaml: str, line: int, r
     assert caught.value.line == line
 
 
-@pytest.mark.parametrize(
-    "data", [b"\xff\xfe\x00", b"a: \xc3\x28\n", b"\x00\x01", b"a: \x07\n", b'a: "\\ud800"\n']
-)
+@pytest.mark.parametrize("data", [b"\xff\xfe\x00", b"a: \xc3\x28\n", b"\x00\x01", b"a: \x07\n", b'a: "\\ud800"\n'])
 def test_bytes_that_are_no_text_are_refused(data: bytes) -> None:
     with pytest.raises(YamlError):
         load(data)

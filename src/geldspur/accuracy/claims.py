@@ -9,11 +9,11 @@ from typing import Any
 from geldspur.accuracy.case import Outpoint, read_table
 from geldspur.errors import GeldspurError
 
-# A lead without a step between the service's own transaction and the site.
-DIRECT = "direct"
+# Not rules but facts: the service's own transaction pays the site, or an output of it is spent next.
+DIRECT, SPEND = "direct", "spend"
 
 # From the rule that assumes least to the one that assumes most; one not listed counts as the latter.
-LEANING = (DIRECT, "site-spend", "co-spend", "change", "sole-funding", "sole-source")
+LEANING = (DIRECT, SPEND, "site-spend", "co-spend", "change", "sole-funding", "sole-source")
 
 _ACTIONABLE = frozenset({"strong", "moderate"})
 
@@ -37,9 +37,7 @@ class Claim:
     @property
     def weakest_rule(self) -> str:
         """The rule on the path that assumes most."""
-        return max(
-            self.rules, key=lambda rule: (LEANING.index(rule) if rule in LEANING else len(LEANING), rule)
-        )
+        return max(self.rules, key=lambda rule: (LEANING.index(rule) if rule in LEANING else len(LEANING), rule))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +63,7 @@ class Missed:
 
 def payment_claims(leads_dir: Path) -> dict[Outpoint, Claim]:
     """Claims of leads.jsonl by the site's output. Raises GeldspurError if the file can't be read."""
-    return {
-        _outpoint(row): _claim(row, row.get("source") or {}) for row in _objects(leads_dir / "leads.jsonl")
-    }
+    return {_outpoint(row): _claim(row, row.get("source") or {}) for row in _objects(leads_dir / "leads.jsonl")}
 
 
 def cashout_claims(leads_dir: Path) -> dict[Outpoint, Claim] | None:
@@ -143,9 +139,7 @@ def _objects(path: Path) -> Iterator[dict[str, Any]]:
                     try:
                         yield json.loads(line)
                     except json.JSONDecodeError as error:
-                        raise GeldspurError(
-                            f"not a JSON object: {error}", where=f"{path}:{number}"
-                        ) from error
+                        raise GeldspurError(f"not a JSON object: {error}", where=f"{path}:{number}") from error
     except OSError as error:
         raise GeldspurError(
             f"can't read the leads: {error.strerror}",

@@ -82,11 +82,7 @@ def score_payments(case: Case, leads_dir: Path) -> PaymentScore:
         for rule in claims[key].rules:
             by_rule[rule].append(right[key])
 
-    lost = [
-        key
-        for key in truth
-        if key not in claims and truth[key]["source_exchange"] and not _is_mixed(truth[key])
-    ]
+    lost = [key for key in truth if key not in claims and truth[key]["source_exchange"] and not _is_mixed(truth[key])]
     causes = {key: dismissed.get(key, "no lead written") for key in lost}
     causes |= {key: why_missed(claims[key], right[key]) for key in traceable if not caught[key]}
     ece, brier = _calibration([(claims[key].probability, right[key]) for key in graded])
@@ -156,9 +152,7 @@ def _origins(case: Case) -> dict[str, str]:
     for row in case.table("payment_sources"):
         shares[row["payment_id"]].append((float(row["share"]), row["source_actor"]))
     return {
-        payment: ", ".join(
-            f"{actor} {share:.0%}" for share, actor in sorted(sources, key=lambda s: (-s[0], s[1]))
-        )
+        payment: ", ".join(f"{actor} {share:.0%}" for share, actor in sorted(sources, key=lambda s: (-s[0], s[1])))
         for payment, sources in shares.items()
     }
 

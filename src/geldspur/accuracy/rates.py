@@ -63,9 +63,7 @@ def _by_leads(case: Case, leads_dir: Path) -> Iterator[_Measured]:
         if claim.actionable and key in truth:
             outcomes[claim.weakest_rule].append(is_right(claim, truth[key]))
     for rule, right in outcomes.items():
-        yield _Measured(
-            rule, "exchanges named by strong and moderate leads whose weakest step it is", Rate.of(right)
-        )
+        yield _Measured(rule, "exchanges named by strong and moderate leads whose weakest step it is", Rate.of(right))
 
 
 def _by_cashouts(case: Case, leads_dir: Path) -> Iterator[_Measured]:
@@ -76,9 +74,7 @@ def _by_cashouts(case: Case, leads_dir: Path) -> Iterator[_Measured]:
         if claim.actionable:
             outcomes[claim.weakest_rule].append(truth.get(key) == claim.service)
     for rule, right in outcomes.items():
-        yield _Measured(
-            rule, "deposits and exchanges named by cash-outs whose weakest step it is", Rate.of(right)
-        )
+        yield _Measured(rule, "deposits and exchanges named by cash-outs whose weakest step it is", Rate.of(right))
 
 
 def _by_joins(case: Case, leads_dir: Path) -> Iterator[_Measured]:
@@ -86,9 +82,7 @@ def _by_joins(case: Case, leads_dir: Path) -> Iterator[_Measured]:
     refused = refused_joins(leads_dir)
     if joins is None or refused is None:
         return
-    yield _Measured(
-        "co-spend", "transactions whose input addresses it joined, right if of one owner", joins.merged
-    )
+    yield _Measured("co-spend", "transactions whose input addresses it joined, right if of one owner", joins.merged)
     spends = several_address_spends(case)
     for label, (rule, name) in GUARDS.items():
         given = [txid for txid, reason in refused.items() if reason == label]
@@ -97,10 +91,6 @@ def _by_joins(case: Case, leads_dir: Path) -> Iterator[_Measured]:
         kept_apart = {"coinjoin": joins.coinjoins, "payjoin": joins.payjoins}[label]
         yield _Measured(rule, f"true {name}s, right if not joined", kept_apart)
     one_owner = Rate.of(
-        txid in spends and len(spends[txid].owners) > 1
-        for txid, reason in refused.items()
-        if reason == "conflict"
+        txid in spends and len(spends[txid].owners) > 1 for txid, reason in refused.items() if reason == "conflict"
     )
-    yield _Measured(
-        "service-conflict-guard", "transactions that it refused, right if of several owners", one_owner
-    )
+    yield _Measured("service-conflict-guard", "transactions that it refused, right if of several owners", one_owner)

@@ -112,9 +112,7 @@ def score_cashouts(case: Case, leads_dir: Path) -> CashoutScore | None:
                 named=claim.service or "",
                 band=claim.band,
                 rules=list(claim.rules),
-                truth=f"a deposit at {truth[key]['exchange']}"
-                if key in truth
-                else "not a deposit of the site's money",
+                truth=f"a deposit at {truth[key]['exchange']}" if key in truth else "not a deposit of the site's money",
             )
             for key, claim in said.items()
             if not right[key]

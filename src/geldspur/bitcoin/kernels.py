@@ -184,9 +184,9 @@ def classify(buf, at, end):
     n = end - at
     if n > 10_000 or (n > 0 and buf[at] == 0x6A):
         return _RETURN, at, end
-    if n == 25 and buf[at] == 0x76 and buf[at + 1] == 0xA9 and buf[at + 2] == 20:
-        if buf[at + 23] == 0x88 and buf[at + 24] == 0xAC:
-            return _P2PKH, at + 3, at + 23
+    pays_hash = n == 25 and buf[at] == 0x76 and buf[at + 1] == 0xA9 and buf[at + 2] == 20
+    if pays_hash and buf[at + 23] == 0x88 and buf[at + 24] == 0xAC:
+        return _P2PKH, at + 3, at + 23
     if n == 23 and buf[at] == 0xA9 and buf[at + 1] == 20 and buf[at + 22] == 0x87:
         return _P2SH, at + 2, at + 22
     if 4 <= n <= 42 and (buf[at] == 0 or 0x51 <= buf[at] <= 0x60) and np.int64(buf[at + 1]) == n - 2:

@@ -68,11 +68,7 @@ def classify(script: bytes) -> tuple[ScriptType, bytes]:
     if is_unspendable(script):
         return ScriptType.OP_RETURN, script
     for script_type, (head, length, tail) in _FORMS.items():
-        if (
-            len(script) == len(head) + length + len(tail)
-            and script.startswith(head)
-            and script.endswith(tail)
-        ):
+        if len(script) == len(head) + length + len(tail) and script.startswith(head) and script.endswith(tail):
             return script_type, script[len(head) : len(head) + length]
     program = witness_program(script)
     if program is not None:

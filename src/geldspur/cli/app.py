@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geldspur import __version__
-from geldspur.cli import cases, ledger, leads, tags, wallets
+from geldspur.cli import cases, leads, ledger, tags, wallets
 from geldspur.cli.output import console_err
 from geldspur.errors import GeldspurError
 

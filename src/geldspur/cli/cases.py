@@ -34,7 +34,9 @@ def demo(
 def accuracy(
     case: Annotated[Path, typer.Argument(help="An unpacked case: blocks/ and truth/.")],
     leads: Annotated[Path, typer.Option(metavar="DIR", help="The leads made from it.")],
-    rates: Annotated[Path | None, typer.Option(metavar="FILE.json", help="Also write each rule's measured rate.")] = None,
+    rates: Annotated[
+        Path | None, typer.Option(metavar="FILE.json", help="Also write each rule's measured rate.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Score leads against a case's truth, with every error by name."""

@@ -1,5 +1,6 @@
 """Commands that make and check what goes out: leads, package, verify."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -17,17 +18,21 @@ def register(app: typer.Typer) -> None:
 
 def leads(
     ledger: LedgerDir,
-    site: Annotated[Path, typer.Option(metavar="FILE.csv", help="The site's addresses: a column 'address', others are carried along.")],
+    site: Annotated[
+        Path,
+        typer.Option(metavar="FILE.csv", help="The site's addresses: a column 'address', others are carried along."),
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the leads go.")],
     exclude: Annotated[
-        Path | None, typer.Option(metavar="FILE.csv", help="Payments that investigators made: columns txid and, if known, vout.")
+        Path | None,
+        typer.Option(metavar="FILE.csv", help="Payments that investigators made: columns txid and, if known, vout."),
     ] = None,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.pdf.")] = False,
     as_json: Json = False,
 ) -> None:
     """Trace every payment to a site back to services, follow the site's money on, and write leads and a report."""
-    from geldspur.ledger import Ledger
     from geldspur.leads import run_leads
+    from geldspur.ledger import Ledger
 
     data = run_leads(Ledger(ledger), site, out, exclude=exclude, report=not no_report, progress=progress(as_json))
     if as_json:
@@ -52,7 +57,9 @@ def leads(
         f"written to {out}" + ("" if no_report else f"; read {out / 'report.pdf'} first")
     )
     if missing := data.manifest.counts["exclusions_not_found"]:
-        console.print(f"[yellow]note:[/] {missing} excluded payments are not in the ledger: {out / 'exclusions_not_found.txt'}")
+        console.print(
+            f"[yellow]note:[/] {missing} excluded payments are not in the ledger: {out / 'exclusions_not_found.txt'}"
+        )
 
 
 def package(
@@ -62,26 +69,37 @@ def package(
     as_json: Json = False,
 ) -> None:
     """Seal one package a country: its leads, requests, report, and the proof of every cited transaction."""
-    from geldspur.ledger import Ledger
+    from geldspur.leads.packages import current_state
     from geldspur.leads.packages import package as seal
+    from geldspur.ledger import Ledger
 
-    packages = seal(Ledger(ledger), leads, out, progress(as_json))
+    opened = Ledger(ledger)
+    packages = seal(opened, leads, out, current=current_state(opened), progress=progress(as_json))
     if as_json:
-        show_json({"packages": packages})
+        show_json({"packages": [asdict(info) for info in packages]})
         return
     for info in packages:
-        console.print(f"[bold]{info.country}[/]  {info.leads:>5,} leads  {info.cashouts:>4,} cash-outs  {info.path}  SHA-256 {info.sha256}")
+        console.print(
+            f"[bold]{info.country}[/]  {info.leads:>5,} leads  {info.cashouts:>4,} cash-outs  "
+            f"{info.path}  SHA-256 {info.sha256}"
+        )
     if not packages:
         console.print("no lead is strong or moderate: there is nothing to send")
 
 
 def verify(
     package: Annotated[Path, typer.Argument(help="A package: the zip file, or the folder it was unpacked to.")],
-    headers: Annotated[Path | None, typer.Option(metavar="FILE", help="Block headers, 80 bytes each, from your own node.")] = None,
+    headers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Block headers, 80 bytes each, from your own node.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a package with the same file that travels inside it."""
     from geldspur.proof import verifier
 
-    arguments = [str(package), *(["--headers", str(headers)] if headers else []), *(["--json"] if as_json else [])]
+    arguments = [
+        str(package),
+        *(["--headers", str(headers)] if headers else []),
+        *(["--json"] if as_json else []),
+    ]
     raise typer.Exit(verifier.main(arguments))

@@ -69,7 +69,9 @@ def _tell_first_use() -> None:
 
 
 def block(
-    which: Annotated[str, typer.Argument(metavar="BLOCK", help="Height or hash.")], ledger: LedgerDir, as_json: Json = False
+    which: Annotated[str, typer.Argument(metavar="BLOCK", help="Height or hash.")],
+    ledger: LedgerDir,
+    as_json: Json = False,
 ) -> None:
     """Show a block of the best chain; --json gives all that Bitcoin Core's getblock gives."""
     from geldspur.ledger import Ledger
@@ -85,7 +87,9 @@ def block(
 
 
 def tx(
-    txid: Annotated[str, typer.Argument(help="Transaction id, 64 hex digits.")], ledger: LedgerDir, as_json: Json = False
+    txid: Annotated[str, typer.Argument(help="Transaction id, 64 hex digits.")],
+    ledger: LedgerDir,
+    as_json: Json = False,
 ) -> None:
     """Show a transaction with what it spends and who spent it."""
     from geldspur.ledger import Ledger
@@ -99,7 +103,11 @@ def tx(
     console.print(f"[bold]{view['txid']}[/]\nblock {view['height']:,}  {view['time']}{fee}")
     for i, entry in enumerate(view["vin"]):
         before = entry["prevout"]
-        text = "newly mined" if before is None else f"{amount(before['value_sat'])}  {before['address'] or before['script']}"
+        text = (
+            "newly mined"
+            if before is None
+            else f"{amount(before['value_sat'])}  {before['address'] or before['script']}"
+        )
         console.print(f"  in  {i:>4}  {text}")
     for i, entry in enumerate(view["vout"]):
         spent = f"spent by {entry['spent_by']}" if entry["spent_by"] else "unspent"
@@ -136,7 +144,9 @@ def address(
 def export(
     file: Annotated[Path, typer.Argument(help="The file to write.")],
     ledger: LedgerDir,
-    headers: Annotated[bool, typer.Option("--headers", help="Write the chain of block headers, 80 bytes each.")] = False,
+    headers: Annotated[
+        bool, typer.Option("--headers", help="Write the chain of block headers, 80 bytes each.")
+    ] = False,
 ) -> None:
     """Write parts of the ledger for other programs: the chain of headers, which `verify --headers` takes."""
     from geldspur.ledger import Ledger

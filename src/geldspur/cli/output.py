@@ -66,6 +66,13 @@ class Bars:
 
         amount: list[ProgressColumn | str]
         amount = [DownloadColumn(), TransferSpeedColumn()] if unit == "B" else [MofNCompleteColumn(), Rate()]
-        columns = [TextColumn(f"{label:26}"), BarColumn(24), *amount, TimeElapsedColumn(), "ETA", TimeRemainingColumn()]
+        columns = [
+            TextColumn(f"{label:26}"),
+            BarColumn(24),
+            *amount,
+            TimeElapsedColumn(),
+            "ETA",
+            TimeRemainingColumn(),
+        ]
         with RichProgress(*columns, console=console_err) as bars:
             yield _Bar(bars, bars.add_task(label, total=total))

@@ -49,7 +49,9 @@ def why(
         return
     console.print(f"[bold]{answer.sentence}[/]")
     for step in answer.steps:
-        console.print(f"  {step.from_name}  and  {step.to_name}\n    signed {step.txid}  (block {step.height:,}, {step.time})")
+        console.print(
+            f"  {step.from_name}  and  {step.to_name}\n    signed {step.txid}  (block {step.height:,}, {step.time})"
+        )
     for refused in answer.refused:
         console.print(f"  refused: {refused.txid} (block {refused.height:,}): {refused.verdict}")
 

@@ -2,9 +2,9 @@
 
 A step back through a transaction of the payer's own wallet is a `co-spend` step; one by an output that the
 signs say returned to its payer is a `change` step; one from a service's withdrawal to its first spender is a
-`spend`, a fact. A step into a wallet that nothing shows to be the payer's is allowed for a few transactions only; what is reached that way counts only
-as a `sole-source`, if all of the money leads to one service. Shares are proportional: each input accounts for
-its part of the inputs' sum.
+`spend`, a fact. A step into a wallet that nothing shows to be the payer's is allowed for a few transactions
+only; what is reached that way counts only as a `sole-source`, if all of the money leads to one service. Shares
+are proportional: each input accounts for its part of the inputs' sum.
 """
 
 from dataclasses import dataclass, replace
@@ -147,9 +147,7 @@ class BackwardTracer:
         longer = (Step(before, None, row, None), entered, *path[1:])
         return Origin(share, longer, StopKind.DUST, before, None, f"an input below {DUST_SAT:,} sat")
 
-    def _stop_at(
-        self, tx: int, foreign: int, length: int, walk: _Walk
-    ) -> tuple[StopKind, Service | None, str] | None:
+    def _stop_at(self, tx: int, foreign: int, length: int, walk: _Walk) -> tuple[StopKind, Service | None, str] | None:
         """Does the walk end at this transaction, and why?"""
         verdict = Verdict(int(self.wallets.verdict[tx]))
         if self.ledger.is_coinbase(tx):
@@ -170,9 +168,17 @@ class BackwardTracer:
             return StopKind.EDGE, None, "an input's origin lies outside the ledger"
         payer = self.wallets.payer(tx)
         if payer is not None and self.services.wallet_transactions(payer) > self.hub:
-            return StopKind.HUB, None, f"an untagged wallet of more than {self.hub} transactions, likely a service"
+            return (
+                StopKind.HUB,
+                None,
+                f"an untagged wallet of more than {self.hub} transactions, likely a service",
+            )
         if foreign > self.max_foreign:
-            return StopKind.BUDGET, None, f"more than {self.max_foreign} transactions of unknown ownership back"
+            return (
+                StopKind.BUDGET,
+                None,
+                f"more than {self.max_foreign} transactions of unknown ownership back",
+            )
         if length > MAX_OWN_TRANSACTIONS or walk.visits > MAX_VISITS:
             return StopKind.BUDGET, None, "the walk became too long"
         return None

@@ -40,7 +40,9 @@ class ChangeSigns:
         """The output that most signs favour; None without two spendable outputs or with no sign."""
         ledger = self.ledger
         outputs = [
-            o for o in range(int(ledger.tx_out[tx]), int(ledger.tx_out[tx + 1])) if int(ledger.out_script[o]) != NO_SCRIPT
+            o
+            for o in range(int(ledger.tx_out[tx]), int(ledger.tx_out[tx + 1]))
+            if int(ledger.out_script[o]) != NO_SCRIPT
         ]
         if len(outputs) != 2:
             return None

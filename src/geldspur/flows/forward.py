@@ -135,7 +135,13 @@ class ForwardTracer:
                     heapq.heappush(waiting, following)
 
     def _continue(
-        self, flows: ForwardFlows, trails: dict[int, _Trail], tx: int, vin: int, trail: _Trail, payers: dict[int, int]
+        self,
+        flows: ForwardFlows,
+        trails: dict[int, _Trail],
+        tx: int,
+        vin: int,
+        trail: _Trail,
+        payers: dict[int, int],
     ) -> list[int]:
         """Take a trail through one transaction; returns the output rows on which it goes on."""
         outputs = self._spendable(tx)

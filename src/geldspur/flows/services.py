@@ -48,9 +48,7 @@ class ServiceMap:
         self._spends = _transactions_of_wallets(ledger, wallets)
 
     def _best(self, found: list[tuple[Tag, int]]) -> Service:
-        ranked = sorted(
-            found, key=lambda f: (-(f[0].confidence_level or 0), self.tags.service_of(f[0]), f[0].address)
-        )
+        ranked = sorted(found, key=lambda f: (-(f[0].confidence_level or 0), self.tags.service_of(f[0]), f[0].address))
         tag, script = ranked[0]
         name = self.tags.service_of(tag)
         others = sorted({self.tags.service_of(t) for t, _ in ranked} - {name})

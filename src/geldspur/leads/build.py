@@ -5,9 +5,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from geldspur import __version__
-from geldspur.flows import BackwardTracer, Deposit, ForwardTracer, Origin, Paid, Service, ServiceMap, Step, StopKind
+from geldspur.flows import (
+    BackwardTracer,
+    Deposit,
+    ForwardTracer,
+    Origin,
+    Paid,
+    ServiceMap,
+    Step,
+    StopKind,
+)
 from geldspur.flows.forward import ForwardFlows
-from geldspur.ledger import Ledger, utc
 from geldspur.leads import wording
 from geldspur.leads.files import REPORT, LeadsData, Writer, check_target, write_leads_dir
 from geldspur.leads.grounds import Grounds, tag_ref
@@ -34,6 +42,7 @@ from geldspur.leads.schema import (
 )
 from geldspur.leads.schema import Step as StepRow
 from geldspur.leads.site import read_excluded, read_site
+from geldspur.ledger import Ledger, utc
 from geldspur.progress import SILENT, Progress
 from geldspur.rules import RULES, rule, ruleset_hash
 from geldspur.tags import TagEdition, open_tags
@@ -45,7 +54,12 @@ CUSTOMER_COLUMNS = ("customer", "user", "account")
 
 
 def run_leads(
-    ledger: Ledger, site: Path, out: Path, *, exclude: Path | None = None, report: bool = True,
+    ledger: Ledger,
+    site: Path,
+    out: Path,
+    *,
+    exclude: Path | None = None,
+    report: bool = True,
     progress: Progress = SILENT,
 ) -> LeadsData:
     """Trace every payment that the site's addresses received, follow the site's money, write the directory `out`.
@@ -73,7 +87,8 @@ def run_leads(
         parameters={r.id: dict(r.parameters) for r in RULES.values() if r.parameters},
         site_sha256=file.sha256, exclude_sha256=exclude_sha256, files=[],
         counts={
-            "payments": len(leads), "named": sum(lead.confidence.band in (Band.STRONG, Band.MODERATE) for lead in leads),
+            "payments": len(leads),
+            "named": sum(lead.confidence.band in (Band.STRONG, Band.MODERATE) for lead in leads),
             "excluded": sum(lead.excluded for lead in leads), "not_payments": len(not_payments),
             "cashouts": len(cashouts), "payouts": len(payouts), "sweeps": len(flows.sweeps),
             "exclusions_not_found": len(unmatched),
@@ -95,7 +110,10 @@ def run_leads(
 
 
 def _content(content: bytes) -> Writer:
-    return lambda _, path: path.write_bytes(content) and None
+    def write(_: LeadsData, path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 class _Maker:
@@ -131,7 +149,8 @@ class _Maker:
         tx = ledger.tx_of_output(row)
         height = ledger.tx_height(tx)
         return Output(
-            txid=ledger.txid(tx), vout=row - int(ledger.tx_out[tx]), address=ledger.address(int(ledger.out_script[row])),
+            txid=ledger.txid(tx), vout=row - int(ledger.tx_out[tx]),
+            address=ledger.address(int(ledger.out_script[row])),
             value_sat=int(ledger.out_value[row]), height=height, time=utc(ledger.block_time[height]),
             block_hash=ledger.block_id(height),
         )  # fmt: skip
@@ -184,7 +203,9 @@ class _Maker:
             payment=payment, site=site, source=source, confidence=Confidence(band=verdict.band),
             path=[self.step(s) for s in main.path], stop=stop, alternatives=self._alternatives(others),
             inferences=inferences, excluded=excluded, statements=statements,
-            explanations=wording.explanations(hops=source.hops, service=verdict.service, dust_checked_sat=self.dust_sat),
+            explanations=wording.explanations(
+                hops=source.hops, service=verdict.service, dust_checked_sat=self.dust_sat
+            ),
             against=self._against(verdict, others),
         )  # fmt: skip
 
@@ -192,7 +213,13 @@ class _Maker:
         service, path = verdict.service, verdict.main.path
         if service is None:
             nobody = Source(
-                service=None, exposure="none", hops=None, withdrawal=None, jurisdictions=[], tag=None, share=None
+                service=None,
+                exposure="none",
+                hops=None,
+                withdrawal=None,
+                jurisdictions=[],
+                tag=None,
+                share=None,
             )
             return nobody, self.grounds.inferences(path, None)
         tag, tag_join = self.grounds.tag_join(service, self.wallets.input_scripts(path[0].tx))
@@ -207,7 +234,11 @@ class _Maker:
     def _claims(self, verdict: Judgement, source: Source) -> list[Statement]:
         service, tag = verdict.service, source.tag
         assert service is not None and tag is not None
-        said = [wording.attribution(f"The address {tag.address} is {service.name}'s wallet as {wording.attributed(service)}.")]
+        said = [
+            wording.attribution(
+                f"The address {tag.address} is {service.name}'s wallet as {wording.attributed(service)}."
+            )
+        ]
         if source.tag_join is not None:
             n = len(source.tag_join.transactions)
             said.append(
@@ -219,7 +250,9 @@ class _Maker:
         if verdict.sole_source:
             said.append(wording.inference(f"{rule('sole-source').states}"))
         elif source.hops:
-            said.append(wording.inference("The steps in between are consistent with transactions of the payer's own wallet."))
+            said.append(
+                wording.inference("The steps in between are consistent with transactions of the payer's own wallet.")
+            )
         said.append(wording.inference(f"Graded {verdict.band.value}: {verdict.reason}. Account holder unknown."))
         return said
 
@@ -296,14 +329,19 @@ class _Maker:
                 f"Transaction {payment.txid} paid {wording.btc(payment.value_sat)} to {payment.address} "
                 f"in block {payment.height:,} at {payment.time}."
             ),
-            wording.attribution(f"The address {tag.address} is {service.name}'s wallet as {wording.attributed(service)}."),
+            wording.attribution(
+                f"The address {tag.address} is {service.name}'s wallet as {wording.attributed(service)}."
+            ),
             wording.inference(f"Graded {band.value}: {reason}. Account holder unknown."),
         ]
         return Cashout(
             payment=payment, service=service.name, hops=deposit.hops, tag=tag_ref(tag), tag_join=tag_join,
             jurisdictions=list(self.tags.jurisdictions_of(service.name)), confidence=Confidence(band=band),
             path=[self.step(s) for s in deposit.path],
-            stop=Stop(kind=StopKind.SERVICE, txid=payment.txid, service=service.name, detail=f"a wallet attributed to {service.name}"),
+            stop=Stop(
+                kind=StopKind.SERVICE, txid=payment.txid, service=service.name,
+                detail=f"a wallet attributed to {service.name}",
+            ),
             inferences=self.grounds.inferences(deposit.path, tag_join, rules), against=against, statements=statements,
             explanations=wording.explanations(hops=deposit.hops, service=service, dust_checked_sat=self.dust_sat),
         )  # fmt: skip

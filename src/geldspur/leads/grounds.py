@@ -2,11 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from itertools import pairwise
 
 from geldspur.bitcoin.scripts import ScriptType
 from geldspur.flows import Service, Step
-from geldspur.ledger import Ledger
 from geldspur.leads.schema import Inference, Join, TagRef
+from geldspur.ledger import Ledger
 from geldspur.rules import rule
 from geldspur.tags import Tag, TagEdition
 from geldspur.wallets import Chain, JoinSearch, Wallets
@@ -63,7 +64,7 @@ class Grounds:
     def inferences(self, path: tuple[Step, ...], tag_join: Join | None, extra: Iterable[str] = ()) -> list[Inference]:
         """Every rule that a path rests on, once each, with the joins that it needs."""
         joins = [tag_join] if tag_join else []
-        for earlier, step in zip(path, path[1:], strict=False):
+        for earlier, step in pairwise(path):
             if step.rule == "co-spend" and (found := self.step_join(earlier.tx, earlier.vout_row)):
                 joins.append(found)
         used = dict.fromkeys(step.rule for step in path if step.rule and step.rule != "spend")
@@ -77,7 +78,11 @@ def cite(rule_id: str, joins: list[Join]) -> Inference:
     """A rule as a lead cites it."""
     cited = rule(rule_id)
     return Inference(
-        rule=cited.id, version=cited.version, parameters=dict(cited.parameters), error_rate=cited.error_rate, joins=joins
+        rule=cited.id,
+        version=cited.version,
+        parameters=dict(cited.parameters),
+        error_rate=cited.error_rate,
+        joins=joins,
     )
 
 

@@ -63,7 +63,10 @@ def _band(
     if len(main.path) == 1:
         return Band.STRONG, "a transaction of the service's own wallet pays the site"
     if sole:
-        return Band.MODERATE, "all of the money came from this one service; who held it in between is not shown"
+        return (
+            Band.MODERATE,
+            "all of the money came from this one service; who held it in between is not shown",
+        )
     return Band.MODERATE, "the payer's wallet received the money from this service"
 
 
@@ -76,5 +79,8 @@ def judge_deposit(deposit: Deposit) -> tuple[Band, str]:
     if deposit.signs is not None and deposit.signs < MIN_SIGNS:
         return Band.WEAK, "a step rests on a single sign of change"
     if deposit.hops == 0:
-        return Band.WEAK, "the sweep itself pays the service: it may be a refund to a customer's account there"
+        return (
+            Band.WEAK,
+            "the sweep itself pays the service: it may be a refund to a customer's account there",
+        )
     return Band.MODERATE, "all of the transaction's money came from the site's sweeps"

@@ -20,6 +20,9 @@ from geldspur.ledger.columns import staging
 from geldspur.progress import SILENT, Progress
 from geldspur.proof import manifest as hashes
 from geldspur.proof import verifier
+from geldspur.rules import ruleset_hash
+from geldspur.tags import open_tags
+from geldspur.wallets import edition_of
 
 INDEX = "packages.json"
 FORMAT = "geldspur-packages/1"
@@ -35,6 +38,12 @@ class CurrentState:
     tags_edition: str
     wallets_edition: str
     rules_sha256: str
+
+
+def current_state(ledger: Ledger) -> CurrentState:
+    """The ledger as it stands, with its tags, wallets and the program's rules."""
+    tags = open_tags(ledger.folder)
+    return CurrentState(ledger.tip_hash, tags.edition, edition_of(ledger, tags), ruleset_hash())
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +74,8 @@ def package(
     """Write one sealed zip a country into the directory `out`, by the jurisdictions of the services named.
 
     Strong and moderate leads and cash-outs go out, the investigators' own payments don't. A service of
-    several jurisdictions goes into each country's package, one of none into `ZZ.zip`. Each package is verified
-    before any is published; what was at `out` is replaced as a whole. Same input, same bytes.
+    several jurisdictions goes into each country's package, one of none into `ZZ.zip`. Each package is
+    verified before any is published; what was at `out` is replaced as a whole. Same input, same bytes.
 
     Raises GeldspurError where the leads were made from another state of the ledger than `current`, where a
     file of the leads was changed, or where the source can't give the raw transactions; UsageError where `out`
@@ -77,9 +86,7 @@ def package(
     _check_state(data.manifest, ledger, current, leads_dir)
     chosen = _by_country(data)
     grounds = proofs.Grounds(ledger)
-    needed = {
-        c: {tx for row in _rows(selection) for tx in grounds.of(row)} for c, selection in chosen.items()
-    }
+    needed = {c: {tx for row in _rows(selection) for tx in grounds.of(row)} for c, selection in chosen.items()}
     proved = proofs.prove(ledger, {tx for txs in needed.values() for tx in txs}, progress)
     leads_sha256 = hashes.digest_file(leads_dir, MANIFEST).sha256
     infos: list[PackageInfo] = []
@@ -140,8 +147,7 @@ def _check_state(manifest: LeadsManifest, ledger: Ledger, current: CurrentState,
     for what, (then, now) in pairs.items():
         if then != now:
             raise GeldspurError(
-                f"the leads were made from another {what} than the ledger's present one "
-                f"(then {then}, now {now})",
+                f"the leads were made from another {what} than the ledger's present one (then {then}, now {now})",
                 where=str(leads_dir),
                 todo="make the leads again with: geldspur leads",
             )
@@ -236,9 +242,7 @@ def _write(path: Path, files: dict[str, bytes]) -> None:
         )
 
 
-def _info(
-    path: Path, out: Path, selection: Selection, country: str, files: Mapping[str, bytes]
-) -> PackageInfo:
+def _info(path: Path, out: Path, selection: Selection, country: str, files: Mapping[str, bytes]) -> PackageInfo:
     entry = hashes.digest_file(path.parent, path.name)
     services = by_service(selection.leads, selection.cashouts)
     return PackageInfo(
@@ -257,8 +261,6 @@ def _info(
 
 def _index(infos: Iterable[PackageInfo], leads_sha256: str) -> bytes:
     """packages.json: what was written, with the digests that recipients are told by another way."""
-    rows = [
-        {"file": info.path.name} | {k: v for k, v in asdict(info).items() if k != "path"} for info in infos
-    ]
+    rows = [{"file": info.path.name} | {k: v for k, v in asdict(info).items() if k != "path"} for info in infos]
     content = {"format": FORMAT, "leads_sha256": leads_sha256, "packages": rows}
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()

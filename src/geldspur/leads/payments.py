@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from geldspur.ledger import NO_LINK, Ledger
 from geldspur.leads.schema import Site
 from geldspur.leads.site import SiteFile
+from geldspur.ledger import NO_LINK, Ledger
 from geldspur.rules import rule
 from geldspur.wallets import Wallets
 

@@ -50,9 +50,7 @@ class Grounds:
         for join in [*joins, *([about.tag_join] if about.tag_join else [])]:
             for i, txid in enumerate(join.transactions):
                 needed |= self._funding(txid, join.addresses[i : i + 2])
-        paths = (
-            [row.path, *(other.path for other in row.alternatives)] if isinstance(row, Lead) else [row.path]
-        )
+        paths = [row.path, *(other.path for other in row.alternatives)] if isinstance(row, Lead) else [row.path]
         for path in paths:
             for before, step in pairwise(path):
                 if step.rule == "co-spend":

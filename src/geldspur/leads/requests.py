@@ -46,9 +46,7 @@ class ServiceRows:
     @property
     def jurisdictions(self) -> list[str]:
         """All countries that the service is said to answer to."""
-        stated = [lead.source.jurisdictions for lead in self.leads] + [
-            row.jurisdictions for row in self.cashouts
-        ]
+        stated = [lead.source.jurisdictions for lead in self.leads] + [row.jurisdictions for row in self.cashouts]
         return sorted({country for codes in stated for country in countries(codes)})
 
 
@@ -213,9 +211,7 @@ def _attributions(rows: ServiceRows) -> list[str]:
         found[tuple(_tag(row).values())].append(number)
     lines = []
     for (address, label, pack, source, confidence, lastmod), numbers in sorted(found.items()):
-        text = (
-            f"- address {address}: attributed to '{label}' by {pack} (source: {source}; grade: {confidence}"
-        )
+        text = f"- address {address}: attributed to '{label}' by {pack} (source: {source}; grade: {confidence}"
         text += f"; last changed {lastmod}" if lastmod else ""
         lines.append(visible(f"{text}); for {_ranges(numbers)}"))
     return lines
@@ -244,8 +240,7 @@ def _item(number: int, row: Lead | Cashout) -> list[str]:
     if facts["kind"] == "withdrawal":
         lines += [
             f"   led to the payment {facts['payment_txid']}:{facts['payment_vout']}",
-            f"   of {facts['payment_time_utc']}, {int(facts['payment_sat']):,} sat "
-            f"= {facts['payment_btc']} BTC",
+            f"   of {facts['payment_time_utc']}, {int(facts['payment_sat']):,} sat = {facts['payment_btc']} BTC",
         ]
     hops = int(facts["hops"])
     between = f"{hops} transaction{'' if hops == 1 else 's'}"

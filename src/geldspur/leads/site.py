@@ -8,8 +8,8 @@ from pathlib import Path
 
 from geldspur.bitcoin.addresses import AddressError, Decoded, ForeignAddress, MalformedAddress, decode
 from geldspur.errors import UsageError
-from geldspur.ledger import Ledger
 from geldspur.leads.schema import Coverage, Malformed, Site
+from geldspur.ledger import Ledger
 
 
 @dataclass(slots=True)
@@ -108,7 +108,9 @@ def _table(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{path.name} is not UTF-8 text", where=f"{path}, byte {error.start:,}", todo="save it as CSV UTF-8"
+            f"{path.name} is not UTF-8 text",
+            where=f"{path}, byte {error.start:,}",
+            todo="save it as CSV UTF-8",
         ) from error
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}", where=str(path)) from error

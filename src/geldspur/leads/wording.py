@@ -96,7 +96,9 @@ def explanations(*, hops: int | None, service: Service | None, dust_checked_sat:
             id="stale-tag",
             text="The attribution to the service may be wrong or out of date.",
             checked=False,
-            finding=f"the tag was last changed {service.tag.lastmod or 'at an unknown time'}" if service else "no tag used",
+            finding=f"the tag was last changed {service.tag.lastmod or 'at an unknown time'}"
+            if service
+            else "no tag used",
         ),
         Explanation(
             id="chance",

@@ -37,17 +37,16 @@ class BlockFile:
         try:
             handle = os.open(self.path, os.O_RDONLY)
             try:
-                parts = []
-                while size > 0 and (part := os.pread(handle, size, offset + sum(map(len, parts)))):
-                    parts.append(part)
-                    size -= len(part)
+                data = b""
+                while len(data) < size and (part := os.pread(handle, size - len(data), offset + len(data))):
+                    data += part
             finally:
                 os.close(handle)
         except OSError as error:
             raise GeldspurError(
                 f"{self.path.name} can't be read: {error.strerror}", where=f"{self.path}, offset {offset:,}"
             ) from error
-        return unmask(b"".join(parts), offset, self.key)
+        return unmask(data, offset, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +86,7 @@ def find_files(source: Path) -> list[BlockFile]:
     if source.is_file():
         return [BlockFile(source, _key_beside(source))]
     if not source.exists():
-        raise GeldspurError(
-            f"{source} does not exist", todo="give a blk file or a folder that holds blk*.dat files"
-        )
+        raise GeldspurError(f"{source} does not exist", todo="give a blk file or a folder that holds blk*.dat files")
     for folder in (source, source / "blocks"):
         paths = sorted(folder.glob("blk*.dat"))
         if paths:

@@ -84,16 +84,14 @@ def index(
 
 def _check_target(source: Path, ledger: Path) -> None:
     folder = source.resolve() if source.is_dir() else source.resolve().parent
-    if ledger.resolve() == folder or folder in ledger.resolve().parents and source.is_dir():
+    if ledger.resolve() == folder or (folder in ledger.resolve().parents and source.is_dir()):
         raise UsageError(
             "the ledger would lie inside the folder of the block files, which are only read",
             where=str(ledger),
             todo="choose another place for --ledger",
         )
     if ledger.exists() and not is_ledger(ledger) and any(ledger.iterdir() if ledger.is_dir() else [ledger]):
-        raise UsageError(
-            f"{ledger} exists and is not a ledger", todo="choose an empty or new folder for --ledger"
-        )
+        raise UsageError(f"{ledger} exists and is not a ledger", todo="choose an empty or new folder for --ledger")
 
 
 def _batches(records: list[Record]) -> Iterator[list[Record]]:
@@ -165,14 +163,16 @@ class _Builder:
         buf = np.concatenate([block_of(found.files, r.file, r.offset, r.size) for r in batch])
         starts = np.cumsum([0] + [record.size for record in batch])
         counts = np.array(
-            [_measure(found, record, buf, starts[k], starts[k + 1]) for k, record in enumerate(batch)], np.int64
+            [_measure(found, record, buf, starts[k], starts[k + 1]) for k, record in enumerate(batch)],
+            np.int64,
         )
         rows = np.vstack([np.zeros((1, 3), np.int64), np.cumsum(counts[:, :3], axis=0)])
         part = _empty_part(*rows[-1])
         scratch = np.empty(int(counts[:, 3].max()) + 128, np.uint8)
         level = np.empty((int(counts[:, 0].max()) + 1, 32), np.uint8)
         for k, record in enumerate(batch):
-            decode.decode_block(buf, starts[k], starts[k + 1], *part.values(), *rows[k], scratch)
+            columns: list[Any] = [buf, starts[k], starts[k + 1], *part.values(), *rows[k], scratch]
+            decode.decode_block(*columns)
             _check_merkle_root(found, record, part["txid"], rows[k, 0], counts[k, 0], level)
         self._append(batch, part, rows, counts)
         self._link(found, batch, part, rows)

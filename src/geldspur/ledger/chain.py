@@ -99,9 +99,7 @@ def _refuse_gaps(
         )
     orphans = [record for name, record in by_hash.items() if name not in height]
     if orphans:
-        missing = sorted(
-            {r.header.previous[::-1].hex() for r in orphans if r.header.previous not in by_hash}
-        )
+        missing = sorted({r.header.previous[::-1].hex() for r in orphans if r.header.previous not in by_hash})
         raise GeldspurError(
             f"the chain has a gap: {len(orphans):,} blocks wait for block {missing[0] if missing else '?'}, "
             "which is in none of the files",
@@ -110,7 +108,8 @@ def _refuse_gaps(
         )
     if to_height is not None and to_height > tip:
         raise GeldspurError(
-            f"the files end at height {tip:,}; --to-height asks for {to_height:,}", todo="add files or lower it"
+            f"the files end at height {tip:,}; --to-height asks for {to_height:,}",
+            todo="add files or lower it",
         )
 
 

@@ -23,7 +23,11 @@ def write_column(folder: Path, name: str, array: Array) -> dict[str, Any]:
     data = little.reshape(-1).view(np.uint8)
     with (folder / f"{name}.bin").open("wb") as file:
         file.write(data.data)
-    return {"dtype": little.dtype.str, "shape": list(little.shape), "sha256": hashlib.sha256(data.data).hexdigest()}
+    return {
+        "dtype": little.dtype.str,
+        "shape": list(little.shape),
+        "sha256": hashlib.sha256(data.data).hexdigest(),
+    }
 
 
 def open_column(folder: Path, name: str, entry: Mapping[str, Any]) -> Array:
@@ -35,7 +39,8 @@ def open_column(folder: Path, name: str, entry: Mapping[str, Any]) -> Array:
     have = path.stat().st_size if path.is_file() else None
     if have != expected:
         raise GeldspurError(
-            f"the column {name} is damaged: {expected:,} bytes expected, {'none' if have is None else f'{have:,}'} found",
+            f"the column {name} is damaged: {expected:,} bytes expected, "
+            f"{'none' if have is None else f'{have:,}'} found",
             where=str(path),
             todo="make it again",
         )

@@ -45,7 +45,9 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         manifest_path = folder / "manifest.json"
         if not manifest_path.is_file():
-            raise GeldspurError(f"{folder} holds no finished ledger", todo="make one with: geldspur index BLOCKS --ledger DIR")
+            raise GeldspurError(
+                f"{folder} holds no finished ledger", todo="make one with: geldspur index BLOCKS --ledger DIR"
+            )
         self.folder = folder
         self.manifest = read_json(manifest_path, "the ledger's manifest")
         if self.manifest.get("format") != FORMAT or self.manifest.get("schema") != SCHEMA:

@@ -50,13 +50,9 @@ def check_files(folder: Path, entries: Iterable[Entry], *, todo: str) -> None:
         try:
             found = digest_file(folder, entry.path)
         except OSError as error:
-            raise GeldspurError(
-                f"can't read {entry.path}: {error.strerror}", where=where, todo=todo
-            ) from error
+            raise GeldspurError(f"can't read {entry.path}: {error.strerror}", where=where, todo=todo) from error
         if found != entry:
-            raise GeldspurError(
-                f"{entry.path} is not the file that the manifest describes", where=where, todo=todo
-            )
+            raise GeldspurError(f"{entry.path} is not the file that the manifest describes", where=where, todo=todo)
 
 
 def build(fields: Mapping[str, Any], entries: Iterable[Entry]) -> bytes:

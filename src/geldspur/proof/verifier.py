@@ -225,8 +225,7 @@ def parse_transaction(raw: bytes) -> Tx:
         raise Refused("no inputs, or an unknown form of witness")
     body = reader.at
     inputs = [
-        TxIn(shown(reader.take(32)), reader.number(4), _script_and_sequence(reader))
-        for _ in range(reader.count(41))
+        TxIn(shown(reader.take(32)), reader.number(4), _script_and_sequence(reader)) for _ in range(reader.count(41))
     ]
     outputs = [TxOut(reader.number(8), reader.take(reader.compact())) for _ in range(reader.count(9))]
     stripped = raw[body : reader.at]
@@ -455,9 +454,9 @@ def archive(files: dict[str, bytes]) -> Iterator[bytes]:
     for name in sorted(files):
         data, raw_name = files[name], name.encode("ascii")
         about = (0, 0, 0, _DATE_1980, zlib.crc32(data), len(data), len(data), len(raw_name), 0)
-        yield _LOCAL.pack(b"PK\3\4", 10, *about) + raw_name
+        yield _LOCAL.pack(b"PK\3\4", 20, *about) + raw_name
         yield data
-        directory += _CENTRAL.pack(b"PK\1\2", 0x0314, 10, *about, 0, 0, 0, _MODE, offset) + raw_name
+        directory += _CENTRAL.pack(b"PK\1\2", 0x0314, 20, *about, 0, 0, 0, _MODE, offset) + raw_name
         offset += _LOCAL.size + len(raw_name) + len(data)
     yield directory + _END.pack(b"PK\5\6", 0, 0, len(files), len(files), len(directory), offset, 0)
 
@@ -599,11 +598,7 @@ class Node:
     def hex(self, size: int | None = None) -> bytes:
         """Bytes in lower-case hex."""
         text = self.text()
-        if (
-            len(text) % 2
-            or not re.match(r"[0-9a-f]*\Z", text)
-            or (size is not None and len(text) != 2 * size)
-        ):
+        if len(text) % 2 or not re.match(r"[0-9a-f]*\Z", text) or (size is not None and len(text) != 2 * size):
             self.wrong("not the hex digits that are due")
         return bytes.fromhex(text)
 
@@ -1019,13 +1014,9 @@ class Package:
                     rules.update(s["rule"].text() for s in path.items() if s["rule"].value is not None)
         problems.settle()
         held = rules.pop("co-spend", 0)
-        text = (
-            f"{joins} joins: each transaction spends from both addresses; {held} co-spend steps rest on them"
-        )
+        text = f"{joins} joins: each transaction spends from both addresses; {held} co-spend steps rest on them"
         others = ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items()))
-        return text + (
-            f"; steps by other rules, of which the link alone is checked: {others}" if others else ""
-        )
+        return text + (f"; steps by other rules, of which the link alone is checked: {others}" if others else "")
 
     def _check_join(self, join: Node) -> None:
         addresses = [a.text() for a in join["addresses"].items()]
@@ -1068,9 +1059,7 @@ class Package:
                 if reached not in ends:
                     raise Refused("the tagged address is not shown to reach the withdrawal or the deposit")
         problems.settle()
-        return (
-            "each tagged address reaches its withdrawal or deposit; whether the tag is right is not checked"
-        )
+        return "each tagged address reaches its withdrawal or deposit; whether the tag is right is not checked"
 
     def check_requests(self) -> str:
         """The request lists say what the rows say."""
@@ -1226,9 +1215,7 @@ class Chain:
             elif eases:
                 due = limit if self.times[i] > self.times[i - 1] + 1200 else real
             if due is not None and self.bits[i] != due:
-                raise Refused(
-                    f"header {i} of the file: its bits are {self.bits[i]:08x}, the rule gives {due:08x}"
-                )
+                raise Refused(f"header {i} of the file: its bits are {self.bits[i]:08x}, the rule gives {due:08x}")
             if first or self.bits[i] != limit:
                 real = self.bits[i]
 
@@ -1267,9 +1254,7 @@ def check_chain(package: Package, raw: bytes) -> str:
     start = 0
     if not chain.from_genesis:
         if not starts:
-            raise Refused(
-                "the file begins later than the network's first block, and no cited header is in it"
-            )
+            raise Refused("the file begins later than the network's first block, and no cited header is in it")
         start = min(starts)
         if start < 1:
             raise Refused("the heights that the package claims do not fit the file")
@@ -1405,9 +1390,7 @@ def verify(path: str | os.PathLike[str], headers: str | os.PathLike[str] | None 
         except Refused as error:
             report.checks.append(Check(name, False, plain(error, 1000)))
         except Exception as error:  # whatever a hostile file may set off, it must end as a failed check
-            report.checks.append(
-                Check(name, False, plain(f"can't be read ({type(error).__name__}: {error})", 300))
-            )
+            report.checks.append(Check(name, False, plain(f"can't be read ({type(error).__name__}: {error})", 300)))
         return report.checks[-1].passed
 
     for name, check in CHECKS:
@@ -1456,15 +1439,9 @@ def main(argv: list[str] | None = None) -> int:
     """The command: 0 verified, 1 not verified, 2 wrong use."""
     here = Path(__file__).resolve().parent
     default = str(here) if (here / MANIFEST).exists() else None
-    parser = argparse.ArgumentParser(
-        prog="verify", description="Check a Geldspur package without trusting its maker."
-    )
-    parser.add_argument(
-        "package", nargs="?" if default else None, default=default, help="a zip file or a directory"
-    )
-    parser.add_argument(
-        "--headers", metavar="FILE", help="raw block headers from the network's first block on"
-    )
+    parser = argparse.ArgumentParser(prog="verify", description="Check a Geldspur package without trusting its maker.")
+    parser.add_argument("package", nargs="?" if default else None, default=default, help="a zip file or a directory")
+    parser.add_argument("--headers", metavar="FILE", help="raw block headers from the network's first block on")
     parser.add_argument("--json", action="store_true", help="print the report for a program")
     try:
         args = parser.parse_args(argv)

@@ -68,7 +68,10 @@ class Rule:
 def _measured() -> tuple[tuple[tuple[str, int], ErrorRate], ...]:
     text = (resources.files("geldspur.rules") / "rates.json").read_text(encoding="utf-8")
     return tuple(
-        ((row["rule"], row["version"]), ErrorRate(row["right"], row["n"], row["population"], row["measured_on"]))
+        (
+            (row["rule"], row["version"]),
+            ErrorRate(row["right"], row["n"], row["population"], row["measured_on"]),
+        )
         for row in json.loads(text)["rates"]
     )
 

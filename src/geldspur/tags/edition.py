@@ -21,9 +21,7 @@ REPAIR = "remove the folder tags of the ledger, then add all packs again with: g
 class TagEdition:
     """The tags and actors of one edition, read-only, in the order of the files."""
 
-    def __init__(
-        self, folder: Path, manifest: dict[str, Any], tags: list[Tag], actors: dict[str, Actor]
-    ) -> None:
+    def __init__(self, folder: Path, manifest: dict[str, Any], tags: list[Tag], actors: dict[str, Actor]) -> None:
         self.folder = folder
         self.edition: str = manifest["edition"]
         self.network: str = manifest["network"]
@@ -101,9 +99,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise GeldspurError(
-            f"the tags' manifest can't be read: {error}", where=str(path), todo=REPAIR
-        ) from None
+        raise GeldspurError(f"the tags' manifest can't be read: {error}", where=str(path), todo=REPAIR) from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise GeldspurError(
             f"these tags were written by another version (this program reads {FORMAT})",

@@ -182,10 +182,7 @@ def clean(node: Node, name: str) -> str:
     text = node.text or ""
     if not text.isprintable():
         text = " ".join(text.split())
-        if any(
-            c < " " or c == "\x7f" or "\x80" <= c <= "\x9f" or c in "\u202a\u202b\u202c\u202d\u202e"
-            for c in text
-        ):
+        if any(c < " " or c == "\x7f" or "\x80" <= c <= "\x9f" or c in "\u202a\u202b\u202c\u202d\u202e" for c in text):
             raise Unusable(node.line, text, f"{name} holds control characters")
     text = text.strip()
     if not text:

@@ -35,9 +35,7 @@ _TAG_FIELDS = frozenset(
         "tag_type",
     }
 )
-_ACTOR_FIELDS = frozenset(
-    {"id", "uri", "label", "lastmod", "categories", "jurisdictions", "context", "aliases"}
-)
+_ACTOR_FIELDS = frozenset({"id", "uri", "label", "lastmod", "categories", "jurisdictions", "context", "aliases"})
 _TODO = "see docs/tags.md for what a pack looks like"
 
 
@@ -82,9 +80,7 @@ def _load(data: bytes, file: str) -> Mapping:
     try:
         root = load(data)
     except YamlError as error:
-        raise GeldspurError(
-            f"not a tag pack: {error.reason}", where=f"{file}, line {error.line}", todo=_TODO
-        ) from None
+        raise GeldspurError(f"not a tag pack: {error.reason}", where=f"{file}, line {error.line}", todo=_TODO) from None
     if not isinstance(root, Mapping):
         raise GeldspurError("not a tag pack: the file is not a YAML mapping", where=file, todo=_TODO)
     return root
@@ -107,9 +103,7 @@ def _of_header(header: Fields, name: str, file: str) -> str:
     try:
         return header.required(name)
     except Unusable as error:
-        raise GeldspurError(
-            f"not a tag pack: {error.reason}", where=f"{file}, line {error.line}", todo=_TODO
-        ) from None
+        raise GeldspurError(f"not a tag pack: {error.reason}", where=f"{file}, line {error.line}", todo=_TODO) from None
 
 
 class _TagReader:

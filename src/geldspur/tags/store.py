@@ -40,9 +40,7 @@ if sys.platform != "win32":
 _STAGING = ".new-"
 
 
-def add_packs(
-    ledger_dir: Path, network: Network, packs: Sequence[Path], progress: Progress = SILENT
-) -> AddReport:
+def add_packs(ledger_dir: Path, network: Network, packs: Sequence[Path], progress: Progress = SILENT) -> AddReport:
     """Add TagPacks and ActorPacks to a ledger, and make the edition of all its packs the one in use.
 
     A pack replaces older ones of the same creator, title and kind; packs of one call never replace each other

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,10 @@ def build_wallets(ledger: Ledger, progress: Progress = SILENT) -> WalletsReport:
         {v.label: int(n) for v, n in zip(Verdict, np.bincount(verdict, minlength=len(Verdict)), strict=True)},
     )  # fmt: skip
     with staging(ledger.folder / "wallets" / report.edition) as work:
-        entries = {"wallet": write_column(work, "wallet", parent), "verdict": write_column(work, "verdict", verdict)}
+        entries = {
+            "wallet": write_column(work, "wallet", parent),
+            "verdict": write_column(work, "verdict", verdict),
+        }
         content = {
             "format": FORMAT, "made_from": _made_from(ledger, tags), "columns": entries,
             "counts": {"wallets": report.wallets, "joins": report.joins, "verdicts": report.verdicts},

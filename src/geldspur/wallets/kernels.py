@@ -106,9 +106,7 @@ def _grows_by_round_amount(in_value, out_value, unit):
 
 
 @njit(cache=True)
-def looks_like_payjoin(
-    in_type, in_value, in_sequence, out_type, out_value, round_unit, min_change, few_inputs
-):
+def looks_like_payjoin(in_type, in_value, in_sequence, out_type, out_value, round_unit, min_change, few_inputs):
     """Could a payer and a payee have signed this two-output transaction together?
 
     All arrays run over inputs or over the two spendable outputs. Four signs, each enough to undo the

@@ -55,7 +55,8 @@ def explain(ledger: Ledger, tags: TagEdition, first: str, second: str) -> Answer
         return Answer(False, "No co-spending transaction joins the two addresses.", [], refused)
     chain = JoinSearch(ledger, wallets).between([a], [b])[b]
     steps = [
-        _joined(ledger, x, y, tx) for x, y, tx in zip(chain.scripts, chain.scripts[1:], chain.transactions, strict=False)
+        _joined(ledger, x, y, tx)
+        for x, y, tx in zip(chain.scripts, chain.scripts[1:], chain.transactions, strict=False)
     ]
     plural = "s join" if len(steps) > 1 else " joins"
     return Answer(True, f"Consistent with one wallet: {len(steps)} co-spending transaction{plural} them.", steps, [])
@@ -71,9 +72,7 @@ def _script(ledger: Ledger, address: str) -> int:
 
 def _joined(ledger: Ledger, a: int, b: int, tx: int) -> Joined:
     height = ledger.tx_height(tx)
-    return Joined(
-        ledger.script_name(a), ledger.script_name(b), ledger.txid(tx), height, utc(ledger.block_time[height])
-    )
+    return Joined(ledger.script_name(a), ledger.script_name(b), ledger.txid(tx), height, utc(ledger.block_time[height]))
 
 
 def _refused(ledger: Ledger, wallets: Wallets, tx: int) -> Refused:

@@ -198,9 +198,7 @@ def _grounds(row: Trail, shown: Join | None) -> Block:
 
 def exposure_text(source: Source) -> str:
     """How near the service is, in words."""
-    hops = (
-        "" if source.hops is None else f"{number(source.hops)} transaction{'' if source.hops == 1 else 's'}"
-    )
+    hops = "" if source.hops is None else f"{number(source.hops)} transaction{'' if source.hops == 1 else 's'}"
     if source.exposure == "direct":
         return "direct: the withdrawal itself pays the site"
     if source.exposure == "indirect":
@@ -240,9 +238,7 @@ def cashout_block(cashout: Cashout, place: int, creators: Creators) -> Block:
         "payment": output_block(cashout.payment),
         "service": service_name(cashout.service),
         "jurisdictions": jurisdiction_text(cashout.jurisdictions),
-        "exposure": "the sweep itself pays the deposit"
-        if cashout.hops == 0
-        else f"{later}, the deposit included",
+        "exposure": "the sweep itself pays the deposit" if cashout.hops == 0 else f"{later}, the deposit included",
         "tag": tag_block(cashout.tag, creators),
         "tag_join": join_block(cashout.tag_join) if cashout.tag_join else None,
         **_grounds(cashout, cashout.tag_join),
@@ -251,6 +247,4 @@ def cashout_block(cashout: Cashout, place: int, creators: Creators) -> Block:
 
 def jurisdiction_text(jurisdictions: list[str]) -> str:
     """Country codes, or the words for their absence."""
-    return (
-        ", ".join(clean(code, 40) for code in jurisdictions) if jurisdictions else "not stated by the source"
-    )
+    return ", ".join(clean(code, 40) for code in jurisdictions) if jurisdictions else "not stated by the source"

@@ -159,8 +159,7 @@ def _destinations(flow: Flow, selection: Selection) -> None:
     shown = ranked if len(ranked) <= NAMED_SERVICES + 1 else ranked[:NAMED_SERVICES]
     rest = [row for name in ranked if name not in set(shown) for row in named[name]]
     cards: list[tuple[str, str, str, str, list[Cashout | Payout]]] = [
-        (f"cashout:{name}", "cashout", f"Cash-out at {clean(name, 80)}", "deposit", named[name])
-        for name in shown
+        (f"cashout:{name}", "cashout", f"Cash-out at {clean(name, 80)}", "deposit", named[name]) for name in shown
     ]
     cards.append(("cashout:rest", "cashout", f"{len(ranked) - len(shown)} other services", "deposit", rest))
     cards.append(("weak:out", "weak", "Deposits, weak", "deposit", other["weak"]))

@@ -26,9 +26,7 @@ def _set(view: dict[str, Any], form: Literal["pdf", "png"], ppi: float | None = 
         capture_output=True,
         check=False,
     )
-    result = (
-        json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.decode(errors="replace")}
-    )
+    result = json.loads(done.stdout) if done.returncode == 0 else {"error": done.stderr.decode(errors="replace")}
     if "error" in result:
         raise GeldspurError(
             "the report can't be set",

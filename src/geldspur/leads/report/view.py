@@ -177,10 +177,7 @@ def _snapshot(manifest: LeadsManifest, whole: bool) -> Block:
             ],
         ],
         "packs": [
-            [
-                clean(str(pack.get(name) or "not stated"), 200)
-                for name in ("title", "creator", "kind", "sha256")
-            ]
+            [clean(str(pack.get(name) or "not stated"), 200) for name in ("title", "creator", "kind", "sha256")]
             for pack in manifest.packs
         ],
         "parameters": parameter_rows(manifest.parameters),
@@ -221,8 +218,7 @@ def build_view(selection: Selection, lead_blocks: int, table_rows: int) -> dict[
         "unnamed": [_unnamed_row(lead) for lead in unnamed[:table_rows]],
         "unnamed_total": len(unnamed),
         "cashouts": [
-            cashout_block(cashout, place, creators)
-            for place, cashout in enumerate(selection.cashouts[:lead_blocks], 1)
+            cashout_block(cashout, place, creators) for place, cashout in enumerate(selection.cashouts[:lead_blocks], 1)
         ],
         "cashouts_total": len(selection.cashouts),
         "payouts": _payouts(selection, table_rows),

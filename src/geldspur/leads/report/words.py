@@ -34,8 +34,7 @@ STOPS = {
     ),
     StopKind.MIXER: (
         "mixer",
-        "The trail reaches a wallet attributed to a mixing service. What goes in can't be matched with what "
-        "comes out.",
+        "The trail reaches a wallet attributed to a mixing service. What goes in can't be matched with what comes out.",
     ),
     StopKind.COINJOIN: (
         "CoinJoin",
@@ -52,8 +51,7 @@ STOPS = {
     ),
     StopKind.HUB: (
         "untagged hub",
-        "The wallet is so busy that it may serve many people. It is treated like a service that no source "
-        "has named.",
+        "The wallet is so busy that it may serve many people. It is treated like a service that no source has named.",
     ),
     StopKind.AMBIGUOUS: (
         "ambiguous",
@@ -138,8 +136,7 @@ LIMITS = (
     ),
     (
         "Times are those of blocks.",
-        "A block's time is set by its miner and can be off by up to two hours; the transaction was made "
-        "earlier.",
+        "A block's time is set by its miner and can be off by up to two hours; the transaction was made earlier.",
     ),
     (
         "The ledger ends at the snapshot.",

@@ -77,7 +77,7 @@ def headline(score: Score) -> Table:
             "wallets with two owners",
             Text(str(n), style="yellow" if n else "green"),
             "",
-            f"{_share(pairs)} of joined address pairs have one owner",
+            f"{_share(pairs)} of joined pairs have one owner",
         )
     if score.joins:
         wrongly = len(score.joins.refused_wrongly)
@@ -88,7 +88,7 @@ def headline(score: Score) -> Table:
 
 def plain_table(*columns: str) -> Table:
     """A table without lines; the first and last columns are text, those between numbers."""
-    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="dim")
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
     for i, name in enumerate(columns):
         table.add_column(name, justify="left" if i in (0, len(columns) - 1) else "right", overflow="fold")
     return table

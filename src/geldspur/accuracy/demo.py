@@ -1,0 +1,130 @@
+"""The whole way from block files to checked packages, on the case that the package carries."""
+
+import shutil
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+from rich.text import Text
+
+from geldspur.accuracy.fixture import PROVENANCE, unpack_case
+from geldspur.accuracy.inputs import write_inputs
+from geldspur.accuracy.score import score
+from geldspur.accuracy.summary import DemoResult, Sealed, summary
+from geldspur.errors import UsageError
+from geldspur.leads import run_leads
+from geldspur.leads.packages import current_state, package
+from geldspur.ledger import Ledger, index
+from geldspur.progress import SILENT, Progress
+from geldspur.proof import verify
+from geldspur.tags import add_packs
+from geldspur.wallets import build_wallets
+
+_MARK = ".geldspur-demo"
+_FOLDERS = ("case", "inputs", "ledger", "leads", "packages")
+_HEADERS = "headers.bin"
+
+
+def run_demo(out: Path, progress: Progress = SILENT, console: Console | None = None) -> DemoResult:
+    """Index, tag, cluster, trace, seal and verify the embedded case under `out`, then score it.
+
+    `out` must be new, empty or an earlier demo's, whose files are replaced. Each step is told to `console` as
+    it ends, the summary last. The truth is read after the packages are written and verified, by
+    the scorer alone.
+
+    Raises UsageError for an `out` that holds something else, GeldspurError where a step fails.
+    """
+    console = console or Console(quiet=True)
+    clock = _Clock(console)
+    _clear(out)
+    console.print(Text(PROVENANCE, style="dim"))
+    console.print()
+    with clock.step("case", "unpacked: block files, a site's addresses, known tags"):
+        case = unpack_case(out / "case")
+        inputs = write_inputs(case, out / "inputs")
+    with clock.step("index", "block files read; every input linked to the output that it spends"):
+        indexed = index(case.blocks, out / "ledger", progress=progress)
+        ledger = Ledger(out / "ledger")
+    with clock.step("tags", "known addresses of services added"):
+        tags = add_packs(ledger.folder, ledger.network, [inputs.tagpack, inputs.actorpack], progress)
+    with clock.step("wallets", "addresses that sign together joined, unless several may have signed"):
+        wallets = build_wallets(ledger, progress)
+    with clock.step("leads", "payments followed back, the site's money forward; report set"):
+        leads = run_leads(ledger, inputs.site, out / "leads", progress=progress)
+    with clock.step("package", "one sealed zip a country, with every cited transaction and its proof"):
+        packages = package(ledger, out / "leads", out / "packages", current=current_state(ledger), progress=progress)
+    with clock.step("verify", "each package checked by the verifier that travels in it"):
+        (out / _HEADERS).write_bytes(ledger.block_header.tobytes())
+        sealed = _verify([info.path for info in packages], out / _HEADERS)
+    with clock.step("score", "compared with the truth, which no step before has read"):
+        scored = score(case, out / "leads")
+    result = DemoResult(
+        out=out,
+        index=indexed,
+        tags=tags,
+        wallets=wallets,
+        leads=leads,
+        packages=sealed,
+        score=scored,
+        seconds=clock.seconds,
+    )
+    console.print(summary(result))
+    return result
+
+
+class _Clock:
+    """Times each step, and tells the console when it is done."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, name: str, done: str) -> Iterator[None]:
+        """Measure the work inside, then print the name, the time taken and what is now `done`."""
+        start = perf_counter()
+        yield
+        self.seconds[name] = seconds = perf_counter() - start
+        line = Text.assemble(("✓", "green"), f" {name:8}", (f"{seconds:5.1f} s   {done}", "dim"))
+        self.console.print(line)
+
+
+def _verify(packages: Sequence[Path], headers: Path) -> list[Sealed]:
+    """Check each package as its recipient would, from its own bytes and a file of headers."""
+    found = []
+    for path in packages:
+        report = verify(path, headers)
+        failed = [check for check in report.checks if not check.passed]
+        with zipfile.ZipFile(path) as archive:
+            lines = {name: archive.read(name).count(b"\n") for name in archive.namelist() if ".jsonl" in name}
+        found.append(
+            Sealed(
+                path=path,
+                country=report.country or "",
+                leads=lines["leads.jsonl"],
+                cashouts=lines["cashouts.jsonl"],
+                transactions=lines["proof/transactions.jsonl"],
+                verified=report.verified,
+                verdict="; ".join(f"{check.name}: {check.detail}" for check in failed)
+                or f"{len(report.checks)} checks passed",
+            )
+        )
+    return found
+
+
+def _clear(out: Path) -> None:
+    """Make room for a demo in `out`: only an earlier demo's own files are removed."""
+    stranger = any(out.iterdir()) and not (out / _MARK).exists() if out.is_dir() else out.exists()
+    if stranger:
+        raise UsageError(
+            "this place holds something that isn't an earlier demo",
+            where=str(out),
+            todo="choose a new or empty directory with --out",
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    (out / _MARK).touch()
+    for folder in _FOLDERS:
+        shutil.rmtree(out / folder, ignore_errors=True)
