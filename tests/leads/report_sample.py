@@ -48,6 +48,7 @@ HOSTILE = (
     "abc\u202egnp.exe\u202c\u2066x\u2069\u200b\u00ad\ufeff",
     "nul \x00 bell \x07 escape \x1b[31m newline \n return \r tab \t delete \x7f line \u2028 end",
     "שלום עולם ومرحبا 12,345 sat",
+    "שלום" * 40,
     "😀👨‍👩‍👧 日本語 한국어 ไทย क्षि",
     "<svg onload=alert(1)>&amp;&#x41;]]>",
     "e\u0301\u0301\u0301\u0301\u0301 Ω Привет ß ẞ ﬁ",

@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +19,9 @@ from geldspur.leads.report import write_report
 from geldspur.leads.report.plain import amount, btc
 from geldspur.leads.schema import Band, Output, Review
 
-PAGE_EDGE = 595.3 - 56.7 + 1.5
+LEFT_EDGE, RIGHT_EDGE = 56.7 - 1.5, 595.3 - 56.7 + 1.5
 MONO_ADVANCE = 0.602
+SERIF_ADVANCE = 0.25
 
 
 def written(tmp_path: Path, data: LeadsData, name: str = "report.pdf", **options: object) -> bytes:
@@ -203,31 +203,33 @@ def test_hostile_text_is_printed_and_never_obeyed(tmp_path: Path) -> None:
     assert "cut here; 5,000 characters" in text
 
 
-def words_with_edges(page: pypdf.PageObject) -> Iterator[tuple[str, float]]:
-    """Each monospaced run of a page and where it ends, in points from the left."""
-    found: list[tuple[str, float]] = []
+def runs(page: pypdf.PageObject) -> list[tuple[str, float, float]]:
+    """Each run of text of a page, where it begins, and where it ends at the least, in points from the left."""
+    found: list[tuple[str, float, float]] = []
 
     def visit(text: str, cm: list[float], tm: list[float], font: dict[str, str] | None, size: float) -> None:
-        if font and "DejaVuSansMono" in str(font.get("/BaseFont", "")) and text.strip():
+        if font and text.strip():
+            mono = "DejaVuSansMono" in str(font.get("/BaseFont", ""))
             x = tm[4] * cm[0] + cm[4]
-            longest = max(len(line) for line in text.strip("\n").split("\n"))
-            found.append((text, x + longest * MONO_ADVANCE * size * abs(tm[0] * cm[0])))
+            longest = max(len(line) for line in text.strip().split("\n"))
+            advance = MONO_ADVANCE if mono else SERIF_ADVANCE
+            found.append((text, x, x + longest * advance * size * abs(tm[0] * cm[0])))
 
     page.extract_text(visitor_text=visit)
-    yield from found
+    return found
 
 
 @pytest.mark.parametrize("rows", [sample.rows(14), hostile_rows()], ids=["usual", "hostile"])
-def test_no_hash_or_address_runs_off_the_page(tmp_path: Path, rows: LeadsData) -> None:
+def test_nothing_runs_off_the_page(tmp_path: Path, rows: LeadsData) -> None:
     reader = pypdf.PdfReader(io.BytesIO(written(tmp_path, rows)))
-    runs = [
-        (number, text, edge)
+    found = [
+        (number, *run)
         for number, page in enumerate(reader.pages, 1)
-        for text, edge in words_with_edges(page)
+        for run in runs(page)
         if page.mediabox.width < page.mediabox.height
     ]
-    assert len(runs) > 100
-    assert [run for run in runs if run[2] > PAGE_EDGE] == []
+    assert len(found) > 100
+    assert [run for run in found if run[2] < LEFT_EDGE or run[3] > RIGHT_EDGE] == []
 
 
 def test_a_path_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ _DRAWN = (
 _FIRST = tuple(first for first, _ in _DRAWN)
 _RIGHT_TO_LEFT = (0x0590, 0x06FF)
 _ISOLATE, _END_ISOLATE = "\u2068", "\u2069"
+_LONGEST_TURNED = 30  # boxes that offer breaks would turn the order of right-to-left text
 TEXT_LIMIT = 400
 SAT_PER_BTC = 100_000_000
 
@@ -37,22 +38,28 @@ def _drawn(char: str) -> bool:
     return at >= 0 and ord(char) <= _DRAWN[at][1]
 
 
+def _right_to_left(char: str) -> bool:
+    return _RIGHT_TO_LEFT[0] <= ord(char) <= _RIGHT_TO_LEFT[1]
+
+
 def clean(text: str, limit: int = TEXT_LIMIT) -> str:
     """`text` in what the report's fonts draw; others as `[U+1F600 200D]`, a pair of brackets a run.
 
     Text longer than `limit` characters is cut, and says so. Right-to-left text is isolated, so that it can't
-    reorder what stands beside it.
+    reorder what stands beside it; where it has a word too long for a line, it is written as code points.
     """
-    length = len(text)
+    shown = text[:limit]
+    turned = any(map(_right_to_left, shown))
+    isolate = turned and max(map(len, shown.split())) <= _LONGEST_TURNED
     parts = []
-    for drawn, run in groupby(text[:limit], _drawn):
+    for drawn, run in groupby(shown, lambda char: _drawn(char) and (isolate or not _right_to_left(char))):
         chars = "".join(run)
         parts.append(chars if drawn else "[U+" + " ".join(f"{ord(char):04X}" for char in chars) + "]")
     result = "".join(parts)
-    if any(_RIGHT_TO_LEFT[0] <= ord(char) <= _RIGHT_TO_LEFT[1] for char in result):
+    if isolate:
         result = _ISOLATE + result + _END_ISOLATE
-    if length > limit:
-        result += f" … (cut here; {length:,} characters in the data file)"
+    if len(text) > limit:
+        result += f" … (cut here; {len(text):,} characters in the data file)"
     return result
 
 
