@@ -1,4 +1,7 @@
+import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import settings
@@ -15,3 +18,45 @@ def shared() -> Path:
     if not path.is_dir():
         pytest.skip("needs the reference material beside the checkout")
     return path
+
+
+@pytest.fixture(scope="session")
+def unpacked(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpacks one of the shared cases by its archive's name, once a run."""
+    done: dict[str, Path] = {}
+
+    def unpack(name: str) -> Path:
+        if name not in done:
+            out = tmp_path_factory.mktemp(name)
+            with tarfile.open(shared / "cases" / f"{name}.tar.xz") as archive:
+                archive.extractall(out, filter="data")
+            (done[name],) = out.iterdir()
+        return done[name]
+
+    return unpack
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """The embedded case with everything made from it up to its leads: case, inputs, ledger, leads, folder."""
+    from geldspur.accuracy import unpack_case
+
+    folder = tmp_path_factory.mktemp("embedded")
+    return work_through(unpack_case(folder / "case"), folder)
+
+
+def work_through(case, folder: Path) -> SimpleNamespace:
+    """Index, tag, join and trace a case, as the commands do."""
+    from geldspur.accuracy import write_inputs
+    from geldspur.leads import run_leads
+    from geldspur.ledger import Ledger, index
+    from geldspur.tags import add_packs
+    from geldspur.wallets import build_wallets
+
+    inputs = write_inputs(case, folder / "inputs")
+    index(case.blocks, folder / "ledger")
+    ledger = Ledger(folder / "ledger")
+    add_packs(ledger.folder, ledger.network, [inputs.tagpack, inputs.actorpack])
+    build_wallets(ledger)
+    leads = run_leads(ledger, inputs.site, folder / "leads")
+    return SimpleNamespace(case=case, inputs=inputs, ledger=ledger, leads=leads, folder=folder)

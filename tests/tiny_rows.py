@@ -1,6 +1,6 @@
-"""Rows of leads and cash-outs for tests, made by hand from itertools import pairwise
-from a case's truth: no code of the program in between."""
+"""Rows of leads and cash-outs for tests, made by hand from a case's truth: no code of the program in between."""
 
+from itertools import pairwise
 from typing import Any
 
 from tiny_chain import TinyChain, table
@@ -105,8 +105,8 @@ def _tag_and_join(chain: TinyChain, service: str, ends: list[str]) -> tuple[Row,
 def joined_lead(chain: TinyChain) -> Row:
     """A made-up lead whose tag and whose last step both rest on joins by other transactions than its own."""
     for tx in (tx for block in chain.blocks for tx in block.txs):
-        for before in {txid for txid, _ in tx.inputs if txid in chain.single_owner}:
-            for first in {txid for txid, _ in chain.tx(before).inputs if txid in chain.single_owner}:
+        for before in sorted({txid for txid, _ in tx.inputs} & chain.single_owner):
+            for first in sorted({txid for txid, _ in chain.tx(before).inputs} & chain.single_owner):
                 txids = [first, before, tx.txid]
                 spent = [[a for a in chain.spent_addresses(txid) if a] for txid in txids]
                 if not all(spent) or set(spent[1]) & set(spent[2]):

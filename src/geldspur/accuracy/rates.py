@@ -19,7 +19,7 @@ from geldspur.rules import RULES
 # Label of a refused join -> (the guard that refuses it, the kind of transaction that it guards against).
 GUARDS = {"coinjoin": ("coinjoin-guard", "CoinJoin"), "payjoin": ("payjoin-guard", "PayJoin")}
 
-_ECONOMY = "synthetic regtest economy with invented behaviour rates"
+_ECONOMY = "synthetic regtest economy with invented behaviour rates, also used in development"
 
 
 class _Measured(NamedTuple):

@@ -1,0 +1,107 @@
+"""The program as people and scripts run it: exit codes, messages, JSON."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+GELDSPUR = Path(sys.executable).parent / "geldspur"
+
+
+def run(*arguments, code=0):
+    done = subprocess.run([GELDSPUR, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=240)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def ledger(embedded):
+    return embedded.ledger.folder
+
+
+def test_the_main_job_from_the_shell(embedded, tmp_path):
+    ledger, leads, packages = tmp_path / "ledger", tmp_path / "leads", tmp_path / "packages"
+    run("index", embedded.case.blocks, "--ledger", ledger)
+    run("tags", "add", "--ledger", ledger, embedded.inputs.tagpack, embedded.inputs.actorpack)
+    run("wallets", "build", "--ledger", ledger)
+    run("leads", "--ledger", ledger, "--site", embedded.inputs.site, "--out", leads)
+    made = json.loads(run("package", "--ledger", ledger, "--leads", leads, "--out", packages, "--json").stdout)
+    assert len(made["packages"]) >= 5
+    run("export", tmp_path / "headers.bin", "--headers", "--ledger", ledger)
+    for info in made["packages"]:
+        text = run("verify", info["path"], "--headers", tmp_path / "headers.bin").stdout
+        assert "verified" in text.lower()
+    scored = json.loads(run("accuracy", embedded.case.root, "--leads", leads, "--json").stdout)
+    assert scored["figures"]["payments_found"] == 63
+
+
+def test_look_ups_print_json(embedded, ledger):
+    lead = embedded.leads.leads[0]
+    view = json.loads(run("tx", lead.payment.txid, "--ledger", ledger, "--json").stdout)
+    assert view["vout"][lead.payment.vout]["value_sat"] == lead.payment.value_sat
+    block = json.loads(run("block", lead.payment.height, "--ledger", ledger, "--json").stdout)
+    assert lead.payment.txid in [t["txid"] for t in block["tx"]]
+    address = json.loads(run("address", lead.payment.address, "--ledger", ledger, "--json").stdout)
+    assert address["outputs_total"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["block", "999999999", "--ledger", "LEDGER"], 2, "ends at height"),
+        (["block", "nonsense", "--ledger", "LEDGER"], 2, "64 hex digits"),
+        (["tx", "00" * 32, "--ledger", "LEDGER"], 2, "not in this ledger"),
+        (["address", "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2", "--ledger", "LEDGER"], 1, "mainnet"),
+        (["address", "nonsense", "--ledger", "LEDGER"], 1, "nonsense"),
+        (["tx", "00" * 32, "--ledger", "/nowhere"], 1, "no finished ledger"),
+        (["index", "/nowhere", "--ledger", "/tmp/never"], 1, "does not exist"),
+        (["tags", "add", "--ledger", "LEDGER", "/nowhere.yaml"], 1, "nowhere.yaml"),
+        (["leads", "--ledger", "LEDGER", "--site", "/nowhere.csv", "--out", "/tmp/never"], 2, "nowhere.csv"),
+        (["verify", "/nowhere.zip"], 2, "nowhere.zip"),
+        (["leads", "--ledger", "LEDGER"], 2, "--site"),
+        (["nothing"], 2, "nothing"),
+    ],
+)
+def test_wrong_use_ends_in_a_clear_message(ledger, arguments, code, told):
+    done = run(*(str(ledger) if a == "LEDGER" else a for a in arguments), code=code)
+    assert told in done.stderr + done.stdout
+
+
+def test_errors_are_json_for_programs(ledger):
+    error = json.loads(run("tx", "00" * 32, "--ledger", ledger, "--json", code=2).stdout)
+    assert set(error) == {"error", "where", "todo"}
+    assert error["todo"]
+
+
+def test_leads_without_tags_or_wallets_say_what_to_run(embedded, tmp_path):
+    ledger = tmp_path / "ledger"
+    run("index", embedded.case.blocks, "--ledger", ledger)
+    site = ["--site", embedded.inputs.site, "--out", tmp_path / "leads"]
+    assert "geldspur tags add" in run("leads", "--ledger", ledger, *site, code=1).stderr
+    run("tags", "add", "--ledger", ledger, embedded.inputs.tagpack)
+    assert "geldspur wallets build" in run("leads", "--ledger", ledger, *site, code=1).stderr
+    run("wallets", "build", "--ledger", ledger)
+    run("tags", "add", "--ledger", ledger, embedded.inputs.actorpack)
+    assert "geldspur wallets build" in run("leads", "--ledger", ledger, *site, code=1).stderr
+
+
+def test_every_command_explains_itself_with_an_example():
+    top = run("--help").stdout
+    names = re.findall(r"^│ ([a-z]+) ", top, re.MULTILINE)
+    assert {"index", "leads", "package", "verify", "demo"} <= set(names)
+    for name in names:
+        text = run(name, "--help").stdout
+        assert "Example:" in text or name in ("tags", "wallets")
+
+
+def test_look_ups_do_not_load_the_compiler(ledger):
+    code = (
+        "import sys; from geldspur.ledger import Ledger; from geldspur.ledger.views import block_view; "
+        f"block_view(Ledger(__import__('pathlib').Path({str(ledger)!r})), '1'); "
+        "assert 'numba' not in sys.modules; import geldspur.cli; assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

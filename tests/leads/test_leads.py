@@ -1,0 +1,165 @@
+"""Leads of the embedded case: what a row must carry, and what happens to a site file's lines."""
+
+import csv
+
+import pytest
+
+from geldspur.errors import GeldspurError, UsageError
+from geldspur.leads import read_leads_dir, run_leads
+from geldspur.leads.schema import Band
+from geldspur.rules import RULES
+
+
+def site_file(path, lines):
+    path.write_text("\n".join(["address,customer", *lines]) + "\n")
+    return path
+
+
+def test_the_same_input_gives_the_same_bytes(embedded, tmp_path):
+    lines = embedded.inputs.site.read_text().splitlines()
+    again = tmp_path / "again"
+    run_leads(embedded.ledger, embedded.inputs.site, again)
+    first = embedded.folder / "leads"
+    names = sorted(p.name for p in first.iterdir())
+    assert "report.pdf" in names
+    assert sorted(p.name for p in again.iterdir()) == names
+    for name in names:
+        assert (again / name).read_bytes() == (first / name).read_bytes(), name
+    assert len(lines) > 30
+
+
+def test_every_band_keeps_its_promise(embedded):
+    for lead in embedded.leads.leads:
+        if lead.confidence.band == Band.STRONG:
+            assert lead.source.exposure == "direct"
+            assert lead.source.hops == 0
+        if lead.confidence.band in (Band.STRONG, Band.MODERATE):
+            assert lead.source.service
+            assert lead.source.withdrawal is not None
+            assert lead.stop.kind == "service"
+        if lead.source.service is None:
+            assert lead.confidence.band == Band.NONE
+        assert lead.confidence.probability is None
+
+
+def test_a_path_leads_from_the_withdrawal_to_the_payment(embedded):
+    for lead in embedded.leads.leads:
+        last = lead.path[-1]
+        assert (last.txid, last.vout) == (lead.payment.txid, lead.payment.vout)
+        if lead.source.withdrawal is not None:
+            assert (lead.path[0].txid, lead.path[0].vout) == (lead.source.withdrawal.txid, lead.source.withdrawal.vout)
+            assert lead.source.hops == len(lead.path) - 1
+        assert lead.path[0].rule is None
+        assert all(step.rule in (*RULES, "spend") for step in lead.path[1:])
+
+
+def test_every_inference_cites_a_rule_with_its_rate(embedded):
+    cited = {i.rule for lead in embedded.leads.leads for i in lead.inferences}
+    assert {"co-spend", "sole-source"} <= cited <= set(RULES)
+    for lead in embedded.leads.leads:
+        for inference in lead.inferences:
+            assert inference.error_rate == RULES[inference.rule].error_rate
+            assert "measured" in inference.error_rate
+
+
+def test_no_lead_is_without_other_explanations(embedded):
+    for lead in embedded.leads.leads:
+        assert {"seller", "collaborative", "stale-tag", "chance"} <= {e.id for e in lead.explanations}
+
+
+def test_a_lead_names_no_service_where_the_money_passed_a_coinjoin(embedded):
+    blocked = [lead for lead in embedded.leads.leads if lead.stop.kind == "coinjoin"]
+    assert blocked
+    assert all(lead.confidence.band in (Band.WEAK, Band.NONE) for lead in blocked)
+
+
+def test_rows_stand_in_ledger_order(embedded):
+    ledger = embedded.ledger
+    places = [(ledger.tx_index(lead.payment.txid), lead.payment.vout) for lead in embedded.leads.leads]
+    assert places == sorted(places)
+
+
+def test_every_line_of_a_messy_site_file_is_accounted_for(embedded, tmp_path):
+    known = [row["address"] for row in csv.DictReader(embedded.inputs.site.open())][:3]
+    never = "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202"
+    lines = [
+        known[0],
+        f"{known[1]},second",
+        known[0] + ",twice",
+        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2,mainnet",
+        "hello,malformed",
+        never,
+        '"=cmd|x",formula',
+    ]
+    data = run_leads(embedded.ledger, site_file(tmp_path / "site.csv", lines), tmp_path / "leads", report=False)
+    c = data.coverage
+    assert (c.lines, c.addresses, c.paid, c.never_seen) == (7, 3, 2, 1)
+    assert [m.line for m in c.duplicate] == [4]
+    assert [m.line for m in c.other_network] == [5]
+    assert [m.line for m in c.malformed] == [6, 8]
+    assert c.lines == c.addresses + len(c.duplicate) + len(c.other_network) + len(c.malformed)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("address\nnonsense\n", "line 2"),
+        ("wallet\nx\n", "no column 'address'"),
+        ("", "no column 'address'"),
+        ("address\n", "no address"),
+        ("address\n1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2\n", "mainnet"),
+    ],
+)
+def test_a_site_file_without_a_usable_address_is_wrong_use(embedded, tmp_path, content, what):
+    path = tmp_path / "site.csv"
+    path.write_text(content)
+    with pytest.raises(UsageError) as caught:
+        run_leads(embedded.ledger, path, tmp_path / "leads")
+    assert what in str(caught.value)
+    assert not (tmp_path / "leads").exists()
+
+
+def test_bytes_that_are_no_text_are_wrong_use(embedded, tmp_path):
+    path = tmp_path / "site.csv"
+    path.write_bytes(b"address\n\xff\xfe\n")
+    with pytest.raises(UsageError, match="UTF-8"):
+        run_leads(embedded.ledger, path, tmp_path / "leads")
+
+
+def test_semicolons_and_a_byte_order_mark_are_understood(embedded, tmp_path):
+    known = next(csv.DictReader(embedded.inputs.site.open()))["address"]
+    path = tmp_path / "site.csv"
+    path.write_text(f"\ufeffcustomer;Address\nx;{known}\n", encoding="utf-8")
+    data = run_leads(embedded.ledger, path, tmp_path / "leads", report=False)
+    assert data.coverage.paid == 1
+    assert all(lead.site.columns == {"customer": "x"} for lead in data.leads)
+
+
+def test_own_test_payments_are_shown_apart(embedded, tmp_path):
+    chosen = embedded.leads.leads[5].payment
+    exclude = tmp_path / "own.csv"
+    exclude.write_text(f"txid,vout\n{chosen.txid},{chosen.vout}\n{'00' * 32},0\n")
+    out = tmp_path / "leads"
+    data = run_leads(embedded.ledger, embedded.inputs.site, out, exclude=exclude, report=False)
+    assert [lead.payment.txid for lead in data.leads if lead.excluded] == [chosen.txid]
+    assert len(data.leads) == len(embedded.leads.leads)
+    assert sum(c.payments for c in data.customers) == len(data.leads) - 1
+    assert "line 3" in (out / "exclusions_not_found.txt").read_text()
+
+
+def test_a_changed_file_of_leads_is_refused(embedded, tmp_path):
+    out = tmp_path / "leads"
+    run_leads(embedded.ledger, embedded.inputs.site, out, report=False)
+    path = out / "leads.jsonl"
+    path.write_text(path.read_text().replace('"moderate"', '"strong"', 1))
+    with pytest.raises(GeldspurError, match="changed"):
+        read_leads_dir(out)
+
+
+def test_something_else_at_out_is_never_replaced(embedded, tmp_path):
+    out = tmp_path / "leads"
+    out.mkdir()
+    (out / "diary.txt").write_text("mine")
+    with pytest.raises(UsageError):
+        run_leads(embedded.ledger, embedded.inputs.site, out)
+    assert (out / "diary.txt").read_text() == "mine"
