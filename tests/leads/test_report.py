@@ -18,6 +18,7 @@ from geldspur.leads.files import LeadsData
 from geldspur.leads.report import write_report
 from geldspur.leads.report.plain import amount, btc
 from geldspur.leads.schema import Band, Output, Review
+from geldspur.rules import RULES
 
 LEFT_EDGE, RIGHT_EDGE = 56.7 - 1.5, 595.3 - 56.7 + 1.5
 MONO_ADVANCE = 0.602
@@ -192,6 +193,13 @@ def test_evidence_against_is_printed_even_where_there_is_none(tmp_path: Path) ->
     unchecked = [row.model_copy(update={"checked": False}) for row in sample.case_s_lead().explanations]
     lead = sample.case_s_lead().model_copy(update={"explanations": unchecked})
     assert "Evidence against None checked." in " ".join(pages(written(tmp_path, replace(data, leads=[lead]))))
+
+
+def test_every_rule_is_listed_with_its_error_rate_and_what_to_ask_of_it(tmp_path: Path) -> None:
+    text = " ".join(pages(written(tmp_path, sample.rows(2))))
+    for rule in RULES.values():
+        assert f"{rule.title} {rule.id} version {rule.version}" in text
+        assert all(question in text for question in rule.questions)
 
 
 def test_hostile_text_is_printed_and_never_obeyed(tmp_path: Path) -> None:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from report_sample import hostile_rows, named
 
 from geldspur.leads.report import flow_svg
+from geldspur.leads.report.flow import build_flow
 from geldspur.leads.report.picture import CARD_WIDTH, WIDTH
 from geldspur.leads.report.plain import TEXT_LIMIT, btc, clean
+from geldspur.leads.report.selection import select
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -63,6 +65,18 @@ def test_the_picture_labels_every_flow_with_its_count_and_amount() -> None:
     assert "30 payments" in text
     assert "Stopped: ambiguous" in text
     assert "Other payouts | 1 payment, 0.0210 BTC" in text
+
+
+@pytest.mark.parametrize(("count", "cashouts"), [(1, 0), (12, 4), (90, 3), (300, 0)])
+def test_what_enters_a_card_of_the_picture_also_leaves_it(count: int, cashouts: int) -> None:
+    flow = build_flow(select(sample.rows(count, cashouts=cashouts), None))
+    for node in flow.nodes:
+        entering = sum(link.value_sat for link in flow.links if link.target == node.key)
+        leaving = sum(link.value_sat for link in flow.links if link.source == node.key)
+        if node.column in (1, 3) and entering and leaving:
+            assert entering == leaving == node.value_sat
+        elif node.column in (0, 4):
+            assert entering + leaving == node.value_sat
 
 
 def test_the_picture_says_so_when_there_are_no_cashouts() -> None:

@@ -128,7 +128,7 @@ def inference_block(inference: Inference, shown: Join | None) -> Block:
     parameters = ", ".join(f"{key} = {_plain(value)}" for key, value in sorted(inference.parameters.items()))
     return {
         "rule": f"{clean(inference.rule, 60)} version {inference.version}",
-        "error_rate": clean(inference.error_rate),
+        "error_rate": clean(inference.error_rate, 1000),
         "parameters": clean(parameters) or "none",
         "joins": [join_block(join) for join in inference.joins if join != shown],
     }

@@ -172,6 +172,12 @@ def _destinations(flow: Flow, selection: Selection) -> None:
                 lines.append(_hops(row.hops for row in rows))
             flow.nodes.append(Node(key, 4, style, title, tuple(line for line in lines if line), _value(rows)))
             flow.links.append(Link(SWEEPS, key, style, _value(rows)))
+    swept_sat = sum(node.value_sat for node in flow.nodes if node.key == SWEEPS)
+    left = swept_sat - _value([*selection.cashouts, *selection.payouts])
+    if left > 0 and selection.country is None:
+        note = (short_btc(left), "fees, change,", "or beyond a stop")
+        flow.nodes.append(Node("rest:out", 4, "rest", "Remainder", note, left))
+        flow.links.append(Link(SWEEPS, "rest:out", "rest", left))
     if not named:
         title = "No cash-out found"
         flow.nodes.append(Node("cashout:none", 4, "none", title, ("with the tags of this edition",), 0))

@@ -34,6 +34,7 @@ from geldspur.leads.report.words import (
     TAGS_CHANGE,
 )
 from geldspur.leads.schema import Cashout, Lead, LeadsManifest, Malformed
+from geldspur.rules import RULES
 
 PACK_COLUMNS = ("title", "creator", "kind", "sha256")
 
@@ -186,6 +187,22 @@ def _snapshot(manifest: LeadsManifest, whole: bool) -> Block:
     }
 
 
+def _rules() -> list[Block]:
+    """Every rule of the program's rule set, in its order."""
+    return [
+        {
+            "id": rule.id,
+            "version": number(rule.version),
+            "title": rule.title,
+            "states": rule.states,
+            "source": clean(rule.source, 1000),
+            "error_rate": clean(rule.error_rate, 2000),
+            "questions": list(rule.questions),
+        }
+        for rule in RULES.values()
+    ]
+
+
 def build_view(selection: Selection, lead_blocks: int, table_rows: int) -> dict[str, Any]:
     """Everything that the template sets, at most `lead_blocks` blocks and `table_rows` rows a table."""
     manifest, country = selection.manifest, selection.country
@@ -228,5 +245,6 @@ def build_view(selection: Selection, lead_blocks: int, table_rows: int) -> dict[
         "aside": _aside(selection, table_rows),
         "requests": request_blocks(selection, table_rows) if country is not None else [],
         "coverage": _coverage(selection, table_rows),
+        "rules": _rules(),
         "snapshot": _snapshot(manifest, country is None),
     }

@@ -125,6 +125,11 @@ LIMITS = (
         "transactions. It may have changed hands in between.",
     ),
     (
+        "Change is a reading of signs.",
+        "Where a path follows change, signs of the transaction's form point to one output as the payer's own. "
+        "They can point to the wrong one; then the path follows somebody else's money.",
+    ),
+    (
         "Bands follow rules.",
         "No calibrated probability is given until one has been measured. A rate that was measured on "
         "simulated chains can be lower on real ones.",
