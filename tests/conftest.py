@@ -40,23 +40,7 @@ def unpacked(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     """The embedded case with everything made from it up to its leads: case, inputs, ledger, leads, folder."""
     from geldspur.accuracy import unpack_case
+    from worked import work_through
 
     folder = tmp_path_factory.mktemp("embedded")
     return work_through(unpack_case(folder / "case"), folder)
-
-
-def work_through(case, folder: Path) -> SimpleNamespace:
-    """Index, tag, join and trace a case, as the commands do."""
-    from geldspur.accuracy import write_inputs
-    from geldspur.leads import run_leads
-    from geldspur.ledger import Ledger, index
-    from geldspur.tags import add_packs
-    from geldspur.wallets import build_wallets
-
-    inputs = write_inputs(case, folder / "inputs")
-    index(case.blocks, folder / "ledger")
-    ledger = Ledger(folder / "ledger")
-    add_packs(ledger.folder, ledger.network, [inputs.tagpack, inputs.actorpack])
-    build_wallets(ledger)
-    leads = run_leads(ledger, inputs.site, folder / "leads")
-    return SimpleNamespace(case=case, inputs=inputs, ledger=ledger, leads=leads, folder=folder)

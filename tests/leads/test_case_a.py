@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from conftest import work_through
 from geldspur.accuracy import open_case
 from geldspur.accuracy.rates import measure_rates
+from worked import work_through
 
 
 @pytest.fixture(scope="module")
