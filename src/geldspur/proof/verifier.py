@@ -404,6 +404,8 @@ def climb(leaf: bytes, branch: list[bytes], position: int) -> tuple[bytes, int, 
         else:
             low = max(low, (index + 1) * width)
         node = double_sha256(node + sibling)
+    if low >= high:
+        raise Refused("no number of transactions has such a branch")
     return node, low, high
 
 
