@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from geldspur.bitcoin.networks import NETWORKS
 from geldspur.proof import merkle, verifier
 from tiny_chain import read_block, read_block_file, shown, table
 from tiny_package import branch, root
@@ -190,3 +191,13 @@ def test_heights_are_pushed_as_script_numbers(height):
     assert int.from_bytes(number, "little") == height
     assert number[-1] < 0x80
     assert len(number) == 1 or number[-1] or number[-2] >= 0x80
+
+
+def test_networks_are_those_that_the_ledger_knows():
+    assert set(verifier.NETWORKS) == set(NETWORKS)
+    for name, network in NETWORKS.items():
+        own = verifier.NETWORKS[name]
+        assert own.genesis == network.genesis_id
+        assert (own.p2pkh, own.p2sh, own.hrp) == (network.p2pkh_version, network.p2sh_version, network.bech32_hrp)
+        assert own.limit == network.pow_limit
+        assert own.limit_bits == verifier.compact_of(own.limit)

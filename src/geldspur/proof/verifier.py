@@ -95,7 +95,7 @@ class Network:
 
 _LIMIT = (1 << 224) - 1
 _BITS = 0x1D00FFFF
-_SIGNET = 0x377AE << 200
+_SIGNET = 0x377AE << 216
 _REGTEST = (1 << 255) - 1
 _GENESIS = {
     "mainnet": "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f",
