@@ -17,7 +17,7 @@ from geldspur.errors import GeldspurError
 from geldspur.leads.files import LeadsData
 from geldspur.leads.report import write_report
 from geldspur.leads.report.plain import amount, btc
-from geldspur.leads.schema import Band, Output, Review
+from geldspur.leads.schema import Band, Layer, Output, Review, Statement
 from geldspur.rules import RULES
 
 LEFT_EDGE, RIGHT_EDGE = 56.7 - 1.5, 595.3 - 56.7 + 1.5
@@ -95,7 +95,7 @@ def test_a_lead_of_case_s_is_told_in_full(tmp_path: Path) -> None:
         "attributed by case, Known service addresses (forensic_investigation, level 50 of 100)",
         "indirect: 2 transactions after the withdrawal",
         "share of the payment\u2019s value: 100 %",
-        "co-spend version 1 error rate: not measured",
+        "error rate: not measured",
         "Its inputs are consistent with one wallet",
         "None found in the checks listed",
         "A seller or a hosted account paid for somebody else. no",
@@ -193,6 +193,14 @@ def test_evidence_against_is_printed_even_where_there_is_none(tmp_path: Path) ->
     unchecked = [row.model_copy(update={"checked": False}) for row in sample.case_s_lead().explanations]
     lead = sample.case_s_lead().model_copy(update={"explanations": unchecked})
     assert "Evidence against None checked." in " ".join(pages(written(tmp_path, replace(data, leads=[lead]))))
+
+
+def test_much_evidence_against_is_counted_in_full(tmp_path: Path) -> None:
+    said = [Statement(layer=Layer.FACT, text=f"Fact number {number}.") for number in range(35)]
+    lead = sample.case_s_lead().model_copy(update={"against": said})
+    text = " ".join(pages(written(tmp_path, replace(sample.rows(1), leads=[lead]))))
+    assert len(re.findall(r"Fact number \d+\.", text)) == 20
+    assert "20 of 35 are shown here; the rest is in leads.jsonl." in text
 
 
 def test_every_rule_is_listed_with_its_error_rate_and_what_to_ask_of_it(tmp_path: Path) -> None:

@@ -28,6 +28,8 @@ from geldspur.leads.schema import (
     Trail,
 )
 
+AGAINST_SHOWN = 20  # statements; the data file has them all
+
 Block = dict[str, Any]
 Creators = Mapping[str, str]
 
@@ -189,7 +191,8 @@ def _grounds(row: Trail, shown: Join | None) -> Block:
         "stop": stop_block(row.stop),
         "inferences": [inference_block(inference, shown) for inference in row.inferences],
         "explanations": [explanation_block(explanation) for explanation in row.explanations],
-        "against": [statement_block(statement) for statement in row.against],
+        "against": [statement_block(statement) for statement in row.against[:AGAINST_SHOWN]],
+        "against_total": len(row.against),
         "against_none": AGAINST_NONE_FOUND if checked else AGAINST_NONE_CHECKED,
         "statements": [statement_block(statement) for statement in row.statements],
         "review": review_block(row.review),

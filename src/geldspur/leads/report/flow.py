@@ -129,7 +129,9 @@ def _spending(flow: Flow, selection: Selection, received_sat: int) -> None:
     rows: list[Cashout | Payout] = [*selection.cashouts, *selection.payouts]
     # A swept output may feed several deposits; it counts once.
     swept = {(row.path[0].txid, row.path[0].vout): row.path[0].value_sat for row in rows if row.path}
-    swept_sat = max(sum(swept.values()), _value(rows))
+    # An extract shows one country's part of a sweep, and says nothing of the rest.
+    whole = sum(swept.values()) if selection.country is None else 0
+    swept_sat = max(whole, _value(rows))
     if rows:
         count = len({txid for txid, _ in swept})
         spent = [counted(count, "transaction"), short_btc(swept_sat)]
