@@ -144,6 +144,8 @@ def _sources(leads: Sequence[Lead]) -> RenderableType:
     table = plain_table("trail stops at", "country", "payments", "", "BTC", "direct", "one wallet", "sole source")
     table.columns[1].justify = table.columns[3].justify = "left"
     table.columns[-1].justify = "right"
+    table.columns[0].min_width = 16
+    table.columns[3].no_wrap = True
     most = max((len(group) for group in (*named.values(), *unnamed.values())), default=1)
     for service, group in _largest_first(named):
         ways = Counter(_way(lead) for lead in group)
