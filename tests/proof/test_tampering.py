@@ -754,6 +754,20 @@ def test_a_co_spend_step_without_a_join_is_refused(honest, report_on, change):
     assert "no join links the spenders" in detail(report, "joins")
 
 
+def test_a_join_that_an_alternative_lacks_is_told(honest, report_on):
+    """An alternative is no claim; what is not shown of it is counted."""
+    index = index_of(honest, is_joined)
+    assert "not here" not in detail(report_on(honest), "joins")
+
+    def change(row):
+        row["inferences"] = []
+        row["path"][2]["rule"] = "sole-source"
+
+    report = report_on(changed(honest, "leads.jsonl", change, index))
+    assert failed(report) == []
+    assert "1 co-spend steps of alternatives rest on joins that are not here" in detail(report, "joins")
+
+
 def test_a_join_between_other_wallets_does_not_carry_a_co_spend_step(honest, report_on):
     index = index_of(honest, is_joined)
     tag_join = rows_of(honest, "leads.jsonl")[index]["source"]["tag_join"]

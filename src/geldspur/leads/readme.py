@@ -1,5 +1,6 @@
 """The README.txt of a package: what it is, how to check it, and what it does not show."""
 
+import textwrap
 from collections.abc import Sequence
 
 import pycountry
@@ -84,7 +85,7 @@ def package_readme(
     manifest = selection.manifest
     return _TEXT.format(
         country=country_name(country),
-        standing=STANDING,
+        standing=textwrap.fill(STANDING, 95),
         network=manifest.ledger.network,
         services="\n".join(_services(services, country)),
         program=visible(manifest.program),

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import re
+import textwrap
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -28,6 +29,7 @@ COLUMNS = (
 _BLANK = "_" * 40
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)\Z")
 _NAME_LENGTH = 60
+_WIDTH = 100
 
 
 @dataclass(slots=True)
@@ -190,15 +192,15 @@ def _letter(rows: ServiceRows, country: str, manifest: LeadsManifest) -> str:
         "Why this request goes to you",
         *_attributions(rows),
         "",
-        STANDING,
+        _wrapped(STANDING),
     ]
     if rows.leads:
-        lines += ["", f"WITHDRAWALS ({len(rows.leads)})", "", ACCOUNT, "", "For each withdrawal:"]
+        lines += ["", f"WITHDRAWALS ({len(rows.leads)})", "", _wrapped(ACCOUNT), "", "For each withdrawal:"]
         lines += [f"- {ask}" for ask in REQUEST_ASKS]
         lines += ["- Which other withdrawals went to the receiving address named with it?"]
     for number, row in enumerate(rows.rows, 1):
         if number == len(rows.leads) + 1:
-            lines += ["", f"DEPOSITS ({len(rows.cashouts)})", "", CASHOUT_ACCOUNT, "", "For each deposit:"]
+            lines += ["", f"DEPOSITS ({len(rows.cashouts)})", "", _wrapped(CASHOUT_ACCOUNT), "", "For each deposit:"]
             lines += [f"- {ask}" for ask in REQUEST_ASKS_CASHOUT]
         lines += ["", *_item(number, row)]
     return "\n".join(lines) + "\n"
@@ -213,8 +215,12 @@ def _attributions(rows: ServiceRows) -> list[str]:
     for (address, label, pack, source, confidence, lastmod), numbers in sorted(found.items()):
         text = f"- address {address}: attributed to '{label}' by {pack} (source: {source}; grade: {confidence}"
         text += f"; last changed {lastmod}" if lastmod else ""
-        lines.append(visible(f"{text}); for {_ranges(numbers)}"))
+        lines.append(_wrapped(visible(f"{text}); for {_ranges(numbers)}"), "  "))
     return lines
+
+
+def _wrapped(text: str, indent: str = "") -> str:
+    return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 def _ranges(numbers: Sequence[int]) -> str:

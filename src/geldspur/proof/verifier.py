@@ -1000,9 +1000,12 @@ class Package:
         return self._spenders[found.tx.txid]
 
     def check_joins(self) -> str:
-        """Each transaction of a join spends from both addresses; each co-spend step rests on a join."""
+        """Each transaction of a join spends from both addresses; each co-spend step rests on a join.
+
+        An alternative is no claim: where a join of one is not shown, it is counted and told.
+        """
         problems = Problems()
-        joins = 0
+        joins = unshown = 0
         rules: Counter[str] = Counter()
         for claim in self.claims:
             with problems.of(claim.row.where):
@@ -1011,12 +1014,17 @@ class Package:
                 for join in own + ([tag_join] if tag_join else []):
                     self._check_join(join)
                     joins += 1
-                for path in claim.paths:
-                    self._check_co_spends(path.items(), own)
+                for number, path in enumerate(claim.paths):
+                    loose = self._loose_steps(path.items(), own)
+                    if loose and number == 0:
+                        loose[0]["rule"].wrong("no join links the spenders of this step and of the one before")
+                    unshown += len(loose)
                     rules.update(s["rule"].text() for s in path.items() if s["rule"].value is not None)
         problems.settle()
-        held = rules.pop("co-spend", 0)
+        held = rules.pop("co-spend", 0) - unshown
         text = f"{joins} joins: each transaction spends from both addresses; {held} co-spend steps rest on them"
+        if unshown:
+            text += f"; {unshown} co-spend steps of alternatives rest on joins that are not here"
         others = ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items()))
         return text + (f"; steps by other rules, of which the link alone is checked: {others}" if others else "")
 
@@ -1033,17 +1041,20 @@ class Package:
                 if address not in self.spender_names(found):
                     txid.wrong(f"no input that is here spends from {plain(address, 100)}")
 
-    def _check_co_spends(self, path: list[Node], joins: list[Node]) -> None:
+    def _loose_steps(self, path: list[Node], joins: list[Node]) -> list[Node]:
+        """The co-spend steps of a path whose spender nothing here links to the spender of the step before."""
+        ends = [(j["from_address"].text(), j["to_address"].text()) for j in joins]
+        loose = []
         for i, step in enumerate(path):
             if step["rule"].value != "co-spend":
                 continue
             if i == 0:
                 step["rule"].wrong("the first step has none before it")
             here, before = (self.spender_names(self.tx_of(s)) for s in (step, path[i - 1]))
-            ends = [(j["from_address"].text(), j["to_address"].text()) for j in joins]
             joined = any((a in here and b in before) or (b in here and a in before) for a, b in ends)
             if not joined and not here & before:
-                step["rule"].wrong("no join links the spenders of this step and of the one before")
+                loose.append(step)
+        return loose
 
     def check_attributions(self) -> str:
         """The tagged address is the one that pays or is paid, or is joined to it."""
