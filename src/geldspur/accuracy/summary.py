@@ -25,7 +25,7 @@ _Row = TypeVar("_Row", Lead, Cashout)
 
 _ACTIONABLE = (Band.STRONG, Band.MODERATE)
 _WAYS = ("direct", "one wallet", "sole source")
-_BAR = 14
+_BAR = 8
 _REFUSED = ("coinjoin", "payjoin", "conflict")
 _STOPS = {
     "service": "sources that differ",
@@ -141,10 +141,9 @@ def _sources(leads: Sequence[Lead]) -> RenderableType:
             named[lead.source.service].append(lead)
         else:
             unnamed[_STOPS[lead.stop.kind]].append(lead)
-    table = plain_table("trail stops at", "country", "payments", "", "BTC", "direct", "one wallet", "sole source")
+    table = plain_table("trail stops at", "country", "payments", "", "BTC", "direct", "one\nwallet", "sole\nsource")
     table.columns[1].justify = table.columns[3].justify = "left"
     table.columns[-1].justify = "right"
-    table.columns[0].min_width = 16
     table.columns[3].no_wrap = True
     most = max((len(group) for group in (*named.values(), *unnamed.values())), default=1)
     for service, group in _largest_first(named):

@@ -234,11 +234,7 @@ class _Maker:
     def _claims(self, verdict: Judgement, source: Source) -> list[Statement]:
         service, tag = verdict.service, source.tag
         assert service is not None and tag is not None
-        said = [
-            wording.attribution(
-                f"The address {tag.address} is {service.name}'s wallet as {wording.attributed(service)}."
-            )
-        ]
+        said = [wording.attribution(wording.attributed(tag, service.name))]
         if source.tag_join is not None:
             n = len(source.tag_join.transactions)
             said.append(
@@ -329,9 +325,7 @@ class _Maker:
                 f"Transaction {payment.txid} paid {wording.btc(payment.value_sat)} to {payment.address} "
                 f"in block {payment.height:,} at {payment.time}."
             ),
-            wording.attribution(
-                f"The address {tag.address} is {service.name}'s wallet as {wording.attributed(service)}."
-            ),
+            wording.attribution(wording.attributed(tag_ref(tag), service.name)),
             wording.inference(f"Graded {band.value}: {reason}. Account holder unknown."),
         ]
         return Cashout(

@@ -62,6 +62,7 @@ class TagRef(_Row):
     actor: str | None
     category: str | None
     pack: str
+    creator: str | None = None
     source: str
     confidence: str = Field(description="the TagPack's grade, verbatim: an ordinal source grade, not a probability")
     confidence_level: int | None = None

@@ -1,7 +1,7 @@
 """The sentences of leads. Each belongs to one layer; none says more than its layer can."""
 
 from geldspur.flows import Service
-from geldspur.leads.schema import Explanation, Layer, Output, Statement, Stop
+from geldspur.leads.schema import Explanation, Layer, Output, Statement, Stop, TagRef
 
 COIN = 100_000_000
 
@@ -11,10 +11,12 @@ def btc(sat: int) -> str:
     return f"{sat:,} sat ({sat / COIN:.8f} BTC)"
 
 
-def attributed(service: Service) -> str:
-    """Who says that a wallet is a service's, and how reliably."""
-    tag = service.tag
-    return f"attributed by {tag.creator}, {tag.pack} ({tag.confidence}, level {tag.confidence_level} of 100)"
+def attributed(tag: TagRef, service: str) -> str:
+    """Who says that an address is a service's, and how reliably."""
+    return (
+        f"The address {tag.address} is attributed to {service}: attributed by {tag.creator or 'the pack'}, {tag.pack} "
+        f"({tag.confidence}, level {tag.confidence_level} of 100)."
+    )
 
 
 def fact(text: str) -> Statement:
