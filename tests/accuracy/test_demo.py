@@ -58,7 +58,8 @@ def test_every_package_of_the_demo_verifies_and_holds_the_leads_of_its_country_o
 
 def test_the_payments_of_all_trails_add_up(result):
     rows = section(page(result), "Where the money of the site's payments came from")
-    counted = [int(next(word for word in row[23:].split() if word.isdigit())) for row in rows[:-1]]
+    numbers = [[int(word) for word in row[23:].split() if word.isdigit()] for row in rows]
+    counted = [found[0] for found in numbers if found]
     assert counted[-1] == 63 == sum(counted[:-1])
 
 

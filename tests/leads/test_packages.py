@@ -293,7 +293,7 @@ def test_requests_ask_for_transactions_that_the_exchange_made(packages, chain):
         assert row["tag_confidence"]
         assert row["address"] in row["questions"]
     exact = [row for row in asked if (row["txid"], row["vout"]) in withdrawals]
-    assert len(exact) > 25
+    assert len(exact) > 10
     for row in exact:
         assert withdrawals[row["txid"], row["vout"]]["exchange"] == row["service"]
 
