@@ -129,6 +129,10 @@ class TinyChain:
         self.time = {int(r["height"]): r["iso"] for r in table(truth / "chain.csv")}
         self.co_spends = self._single_owner_spends()
 
+    @property
+    def tip(self) -> int:
+        return max(height for height, _ in self.where.values())
+
     def tx(self, txid: str) -> TinyTx:
         height, position = self.where[txid]
         return self.blocks[height].txs[position]

@@ -112,7 +112,7 @@ def make(chain: TinyChain, leads: list[Row], cashouts: list[Row], verifier: byte
     """All files but the manifest."""
     txids = {t for row in leads + cashouts for t in cited(row) | funding(chain, row)}
     places = sorted(chain.where[t] for t in txids)
-    tip = len(chain.blocks) - 1
+    tip = chain.tip
     return {
         "README.txt": b"A package for tests.\n",
         "verify.py": verifier,
@@ -126,7 +126,7 @@ def make(chain: TinyChain, leads: list[Row], cashouts: list[Row], verifier: byte
 
 
 def fields_of(chain: TinyChain, country: str, network: str = "regtest") -> Row:
-    tip = len(chain.blocks) - 1
+    tip = chain.tip
     return {
         "format": "geldspur-package/1",
         "network": network,

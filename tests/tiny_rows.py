@@ -68,7 +68,7 @@ def tag(address: str, service: str) -> Row:
     }
 
 
-def _trail(path: list[Row], joins: list[Row], band: str) -> Row:
+def trail(path: list[Row], joins: list[Row], band: str) -> Row:
     inference = {
         "rule": "co-spend",
         "version": 1,
@@ -148,7 +148,7 @@ def lead_along(chain: TinyChain, txids: list[str], vout: int, service: str, *kno
                 joins.append(join(*found))
     path = steps(chain, txids, vout, rules)
     hops = len(path) - 1
-    return _trail(path, joins, "strong" if hops == 0 else "moderate") | {
+    return trail(path, joins, "strong" if hops == 0 else "moderate") | {
         "payment": output(chain, txids[-1], vout),
         "site": {"row": 2, "columns": {}},
         "source": {
@@ -184,7 +184,7 @@ def cashouts(chain: TinyChain) -> list[Row]:
         txids = deposit["path"].split(">")
         path = steps(chain, txids, int(deposit["vout"]), [None, *["sole-funding"] * (len(txids) - 1)])
         rows.append(
-            _trail(path, [], "moderate")
+            trail(path, [], "moderate")
             | {
                 "payment": output(chain, deposit["txid"], int(deposit["vout"])),
                 "service": service,

@@ -757,7 +757,7 @@ def test_a_co_spend_step_without_a_join_is_refused(honest, report_on, change):
 def test_a_join_that_an_alternative_lacks_is_told(honest, report_on):
     """An alternative is no claim; what is not shown of it is counted."""
     index = index_of(honest, is_joined)
-    assert "not here" not in detail(report_on(honest), "joins")
+    assert "alternatives" not in detail(report_on(honest), "joins")
 
     def change(row):
         row["inferences"] = []
@@ -765,7 +765,7 @@ def test_a_join_that_an_alternative_lacks_is_told(honest, report_on):
 
     report = report_on(changed(honest, "leads.jsonl", change, index))
     assert failed(report) == []
-    assert "1 co-spend steps of alternatives rest on joins that are not here" in detail(report, "joins")
+    assert "1 co-spend step of alternatives without a join that is here" in detail(report, "joins")
 
 
 def test_a_join_between_other_wallets_does_not_carry_a_co_spend_step(honest, report_on):

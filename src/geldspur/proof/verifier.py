@@ -29,6 +29,7 @@ import re
 import stat
 import struct
 import sys
+import textwrap
 import time
 import zlib
 from collections import Counter
@@ -129,6 +130,11 @@ def shown(digest: bytes) -> str:
 def utc(seconds: int) -> str:
     """A block's time as the rows of a package hold it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 lead`, `2 leads`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def plain(text: object, limit: int = 300) -> str:
@@ -720,7 +726,7 @@ class Package:
         missing = [name for name in (MANIFEST, *REQUIRED) if name not in self.files]
         if missing:
             raise Refused("missing: " + ", ".join(missing))
-        return f"{kind} of {len(self.files)} files, {sum(map(len, self.files.values())):,} bytes"
+        return f"{kind} of {counted(len(self.files), 'file')}, {sum(map(len, self.files.values())):,} bytes"
 
     def check_manifest(self) -> str:
         """The manifest is whole."""
@@ -792,7 +798,8 @@ class Package:
         problems.settle()
         if not works:
             return "no block is cited"
-        return f"{len(works)} headers; the least work behind one is 2^{math.log2(min(works)):.1f} hashes"
+        least = math.log2(min(works))
+        return f"{counted(len(works), 'header')}; the least work behind one is 2^{least:.1f} hashes"
 
     def check_coinbases(self) -> str:
         """Each block's coinbase stands at the head of its Merkle tree, which gives the tree's depth."""
@@ -809,7 +816,7 @@ class Package:
                 carrying += check_height(block, tx, self.network_name)
                 self.blocks[digest] = block
         problems.settle()
-        return f"{len(self.blocks)} coinbases lead to their roots; {carrying} carry the height claimed"
+        return f"{counted(len(self.blocks), 'block')} whose coinbase leads to the root; {carrying:,} carry the height"
 
     def check_transactions(self) -> str:
         """Each transaction's bytes are one transaction with the id claimed; no output is spent twice."""
@@ -829,7 +836,7 @@ class Package:
                         raise Refused(f"spends an output that {other} spends too")
                 self.transactions[tx.txid] = node, tx
         problems.settle()
-        return f"{len(self.transactions)} transactions have the ids that are claimed"
+        return f"the bytes of {counted(len(self.transactions), 'transaction')} give the ids that are claimed"
 
     def check_branches(self) -> str:
         """Each transaction's branch leads to its block's root, at the depth of the coinbase's."""
@@ -855,7 +862,8 @@ class Package:
                 places.add((block.hash, position))
                 self.proven[txid] = Proven(tx, block, position)
         problems.settle()
-        return f"{len(self.proven)} transactions lie in {len({b for b, _ in places})} blocks"
+        blocks = len({block for block, _ in places})
+        return f"{len(self.proven):,} branches to the roots of {counted(blocks, 'block')}"
 
     def check_snapshot(self) -> str:
         """The snapshot's tip is a block of which the header is here."""
@@ -891,7 +899,7 @@ class Package:
                     self.claims.append(claim)
             counts.append(len(seen))
         problems.settle()
-        return f"{counts[0]} leads and {counts[1]} cash-outs at services of {self.country}"
+        return f"{counted(counts[0], 'lead')} and {counted(counts[1], 'cash-out')} at services of {self.country}"
 
     def _check_row(self, claim: Claim) -> None:
         if not claim.about["service"].text():
@@ -917,7 +925,7 @@ class Package:
                     raise Refused(f"{plain(min(own - self.proven.keys()), 64)} is cited and not proven")
             cited |= own
         problems.settle()
-        return f"{len(cited)} cited transactions are all among the proven ones"
+        return f"{counted(len(cited), 'transaction')} cited, all among the proven ones"
 
     def tx_of(self, node: Node) -> Proven:
         """The proven transaction that a node names by its `txid`."""
@@ -950,7 +958,7 @@ class Package:
                     node["block_hash"].equals(found.block.hash, "its block's is")
                     count += 1
         problems.settle()
-        return f"{count} outputs have the value, address, height, time and block that the rows say"
+        return f"{counted(count, 'output')} with the value, address, height, time and block that the rows say"
 
     def check_paths(self) -> str:
         """Each path is a chain of spends from the withdrawal or sweep to the payment or deposit."""
@@ -966,7 +974,7 @@ class Package:
                 if claim.withdrawal:
                     _same_output(path.items()[0], claim.withdrawal)
         problems.settle()
-        return f"{steps} steps follow from the transactions: each spends the output of the one before"
+        return f"{counted(steps, 'step')}; each after the first spends the output of the one before"
 
     def _check_path(self, path: list[Node], end: Node) -> None:
         if not path:
@@ -1022,9 +1030,10 @@ class Package:
                     rules.update(s["rule"].text() for s in path.items() if s["rule"].value is not None)
         problems.settle()
         held = rules.pop("co-spend", 0) - unshown
-        text = f"{joins} joins: each transaction spends from both addresses; {held} co-spend steps rest on them"
+        text = f"{counted(joins, 'join')}, each transaction spending from both addresses; "
+        text += f"{counted(held, 'co-spend step')} shown to rest on them or on an address of both"
         if unshown:
-            text += f"; {unshown} co-spend steps of alternatives rest on joins that are not here"
+            text += f"; {counted(unshown, 'co-spend step')} of alternatives without a join that is here"
         others = ", ".join(f"{rule} {count}" for rule, count in sorted(rules.items()))
         return text + (f"; steps by other rules, of which the link alone is checked: {others}" if others else "")
 
@@ -1085,7 +1094,7 @@ class Package:
             wrong = sorted(set(found) ^ set(due))
             first = " ".join(wrong[0]) if wrong else "a row that is there twice"
             raise Refused(f"the request lists and the rows differ, first at: {first}")
-        return f"{len(found)} requests, one for each lead and cash-out, with its facts"
+        return f"{counted(len(found), 'request')}, one for each lead and cash-out, with its facts"
 
 
 def _parse(node: Node) -> Tx:
@@ -1284,8 +1293,8 @@ def check_chain(package: Package, raw: bytes) -> str:
     problems.settle()
     chain.check_difficulty(start)
     text = (
-        f"{len(starts)} headers lie in the file's chain, which ends at height {end} with {shown(chain.tip)}; "
-        f"work of its headers 0x{chain.work:064x} (2^{math.log2(chain.work):.2f} hashes)"
+        f"{counted(len(starts), 'cited header')} in the file's chain, which ends at height {end} with "
+        f"{shown(chain.tip)}; work of its headers 0x{chain.work:064x} (2^{math.log2(chain.work):.2f} hashes)"
     )
     if len(starts) < len(places):
         text += "; the snapshot's tip lies above the file's end and was not looked for"
@@ -1426,7 +1435,8 @@ _NOT_SHOWN = (
     "That the attributions are right: a tag is a statement of its source.",
     "That the rules of inference hold: that addresses spent together are one wallet's is an inference. Where "
     "a step rests on another rule than co-spend, only its link is checked.",
-    "Whose the site's address is, who used it, or who holds an account at a service.",
+    "Whose the site's address is, who used it, that a sweep spends the site's money, or who holds an account at "
+    "a service.",
     "That the texts are right: README.txt, report.pdf, the letters in requests/ and the sentences in the "
     "rows are as sealed, and were not compared with the transactions.",
     "Who sealed the package: compare the manifest's SHA-256 with the sender's by another way.",
@@ -1444,8 +1454,8 @@ def print_report(report: Report) -> None:
     if report.verified:
         print("not shown by this:")
         for text in report.not_shown:
-            print(f"  - {text}")
-    print(report.verdict)
+            print(textwrap.fill(text, 100, initial_indent="  - ", subsequent_indent="    "))
+    print(textwrap.fill(report.verdict, 100))
 
 
 def main(argv: list[str] | None = None) -> int:
