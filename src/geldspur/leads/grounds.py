@@ -89,7 +89,7 @@ def cite(rule_id: str, joins: list[Join]) -> Inference:
 def tag_ref(tag: Tag) -> TagRef:
     """A tag as a lead cites it."""
     return TagRef(
-        address=tag.address, label=tag.label, actor=tag.actor, category=tag.category, pack=tag.pack, creator=tag.creator,
-        source=tag.source,
+        address=tag.address, label=tag.label, actor=tag.actor, category=tag.category, pack=tag.pack,
+        creator=tag.creator, source=tag.source,
         confidence=tag.confidence, confidence_level=tag.confidence_level, lastmod=tag.lastmod,
     )  # fmt: skip
