@@ -71,7 +71,7 @@ def test_the_page_fits_100_columns(demo):
 
 def test_the_page_says_what_was_indexed_and_how_it_compares_with_the_truth(result):
     text = page(result)
-    assert "801 blocks, 2,472 transactions, 7,169 outputs; 6 stale blocks left aside" in text
+    assert "801 blocks, 2,472 transactions, 7,169 outputs; 6 stale blocks aside" in text
     assert "800 · 0b486dd32d181077… · 2021-06-25T22:46:02Z" in text
     assert "63 of 63 payments" in text
     assert "presumed innocent" in text

@@ -10,7 +10,7 @@ from time import perf_counter
 from rich.console import Console
 from rich.text import Text
 
-from geldspur.accuracy.fixture import PROVENANCE, unpack_case
+from geldspur.accuracy.fixture import INTRODUCTION, unpack_case
 from geldspur.accuracy.inputs import write_inputs
 from geldspur.accuracy.score import score
 from geldspur.accuracy.summary import DemoResult, Sealed, summary
@@ -40,23 +40,23 @@ def run_demo(out: Path, progress: Progress = SILENT, console: Console | None = N
     console = console or Console(quiet=True)
     clock = _Clock(console)
     _clear(out)
-    console.print(Text(PROVENANCE, style="dim"))
+    console.print(Text(INTRODUCTION, style="dim"))
     console.print()
     with clock.step("case", "unpacked: block files, a site's addresses, known tags"):
         case = unpack_case(out / "case")
         inputs = write_inputs(case, out / "inputs")
-    with clock.step("index", "block files read; every input linked to the output that it spends"):
+    with clock.step("index", "block files read, inputs linked to what they spend"):
         indexed = index(case.blocks, out / "ledger", progress=progress)
         ledger = Ledger(out / "ledger")
     with clock.step("tags", "known addresses of services added"):
         tags = add_packs(ledger.folder, ledger.network, [inputs.tagpack, inputs.actorpack], progress)
-    with clock.step("wallets", "addresses that sign together joined, unless several may have signed"):
+    with clock.step("wallets", "addresses that sign together joined, with exceptions"):
         wallets = build_wallets(ledger, progress)
-    with clock.step("leads", "payments followed back, the site's money forward; report set"):
+    with clock.step("leads", "payments followed back, the site's money forward"):
         leads = run_leads(ledger, inputs.site, out / "leads", progress=progress)
-    with clock.step("package", "one sealed zip a country, with every cited transaction and its proof"):
+    with clock.step("package", "one sealed zip a country, each cited transaction proven"):
         packages = package(ledger, out / "leads", out / "packages", current=current_state(ledger), progress=progress)
-    with clock.step("verify", "each package checked by the verifier that travels in it"):
+    with clock.step("verify", "each package checked as its recipient would"):
         (out / _HEADERS).write_bytes(ledger.block_header.tobytes())
         sealed = _verify([info.path for info in packages], out / _HEADERS)
     with clock.step("score", "compared with the truth, which no step before has read"):

@@ -11,6 +11,11 @@ from geldspur.errors import GeldspurError
 
 ARCHIVE = "data/case_s.tar.xz"
 
+INTRODUCTION = (
+    "Case S: a synthetic chain of known owners, played through real Bitcoin Core wallets on a private network. "
+    "No real person, address or payment is in it. A score on it says nothing about mainnet."
+)
+
 PROVENANCE = (
     "Case S is a synthetic Bitcoin chain, played through real Bitcoin Core wallets on a private test network "
     "(regtest) for this project: 800 blocks, 63 customer payments, every owner known. It contains no real "

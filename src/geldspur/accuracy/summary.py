@@ -26,15 +26,15 @@ _Row = TypeVar("_Row", Lead, Cashout)
 _ACTIONABLE = (Band.STRONG, Band.MODERATE)
 _WAYS = ("direct", "one wallet", "sole source")
 _BAR = 8
-_REFUSED = ("coinjoin", "payjoin", "conflict")
+_REFUSED = {"coinjoin": "CoinJoin", "payjoin": "possible PayJoin", "conflict": "service conflict"}
 _STOPS = {
-    "service": "sources that differ",
+    "service": "differing sources",
     "mixer": "a mixer",
     "coinjoin": "a CoinJoin",
-    "payjoin": "a possible PayJoin",
+    "payjoin": "possible PayJoin",
     "coinbase": "newly mined coins",
-    "hub": "an untagged hub",
-    "ambiguous": "sources that differ",
+    "hub": "untagged hub",
+    "ambiguous": "differing sources",
     "dust": "dust",
     "budget": "the search limit",
     "edge": "the ledger's edge",
@@ -99,7 +99,7 @@ def summary(result: DemoResult) -> RenderableType:
         _section("Compared with the truth of this synthetic case", headline(result.score)),
         Text(),
         Text(STANDING, style="dim"),
-        _times(result),
+        _closing(result),
     )
 
 
@@ -111,22 +111,24 @@ def _facts(result: DemoResult) -> RenderableType:
     grid.add_row(
         "ledger",
         f"{index.blocks:,} blocks, {index.transactions:,} transactions, {index.outputs:,} outputs; "
-        f"{_counted(index.stale, 'stale block')} left aside",
+        f"{_counted(index.stale, 'stale block')} aside",
     )
     grid.add_row("tip", f"{index.tip_height:,} · {index.tip_hash[:16]}… · {found.manifest.ledger.tip_time}")
     known = _counted(result.tags.total_tags, "known address", "known addresses")
     grid.add_row("tags", f"{known} of {_counted(result.tags.total_actors, 'service')}")
-    refused = ", ".join(f"{n:,} {name}" for name, n in wallets.verdicts.items() if name in _REFUSED and n)
-    grid.add_row(
-        "wallets",
-        f"{wallets.joins:,} joins make {wallets.joined_wallets:,} wallets; refused: {refused or 'none'}",
+    refused = ", ".join(
+        _counted(wallets.verdicts[label], name) for label, name in _REFUSED.items() if wallets.verdicts.get(label)
     )
+    grid.add_row("wallets", f"{wallets.joins:,} joins make {wallets.joined_wallets:,} wallets")
+    grid.add_row("", f"refused to join: {refused or 'nothing'}")
     paid = [lead.payment for lead in found.leads]
     grid.add_row(
         "site",
         f"{_counted(len(paid), 'payment')}, {_btc(p.value_sat for p in paid)} BTC, "
-        f"to {found.coverage.paid} of {found.coverage.addresses} addresses{_period(p.time for p in paid)}",
+        f"to {found.coverage.paid} of {found.coverage.addresses} addresses",
     )
+    if paid:
+        grid.add_row("", _period(p.time for p in paid))
     if found.not_payments:
         reasons = Counter(str(row.reason) for row in found.not_payments)
         grid.add_row("", "not counted: " + ", ".join(f"{n} {name}" for name, n in sorted(reasons.items())))
@@ -163,7 +165,7 @@ def _sources(leads: Sequence[Lead]) -> RenderableType:
     number, btc = _sum(leads)
     ways = Counter(_way(lead) for group in named.values() for lead in group)
     table.add_row("all", "", number, "", btc, *(_number(ways[way]) for way in _WAYS), style="dim")
-    note = "direct: the exchange's wallet pays the site (strong); the others rest on inferences (moderate)"
+    note = "direct: the exchange's own wallet pays (strong); others: inferences (moderate)"
     return Group(table, Text(note, style="dim"))
 
 
@@ -192,7 +194,7 @@ def _destinations(found: LeadsData) -> RenderableType:
     for kind, what in (("payout", "payouts to others"), ("refund", "refunds to payers")):
         paid = [row for row in found.payouts if row.kind == kind]
         if paid:
-            table.add_row("", "", *_sum(paid), _span(_hops(paid)), what)
+            table.add_row("no tagged service", "", *_sum(paid), _span(_hops(paid)), what)
     return table
 
 
@@ -210,10 +212,10 @@ def _packages(packages: Sequence[Sealed]) -> RenderableType:
     return table
 
 
-def _times(result: DemoResult) -> Text:
-    steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in result.seconds.items())
-    total = sum(result.seconds.values())
-    return Text(f"{total:.1f} s on this machine ({steps})\nAll files: {result.out}/", style="dim")
+def _closing(result: DemoResult) -> Text:
+    seconds = sum(result.seconds.values())
+    report = result.out / "leads" / "report.pdf"
+    return Text(f"{seconds:.1f} s in all. Everything lies in {result.out}/; read {report} first.", style="dim")
 
 
 def _section(title: str, body: RenderableType) -> RenderableType:
@@ -253,7 +255,7 @@ def _span(numbers: Sequence[int]) -> str:
 
 def _period(times: Iterable[str]) -> str:
     days = sorted(time[:10] for time in times)
-    return f", {days[0]} to {days[-1]}" if days else ""
+    return f"{days[0]} to {days[-1]}"
 
 
 def _counted(n: int, one: str, many: str | None = None) -> str:

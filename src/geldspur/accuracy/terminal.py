@@ -58,14 +58,14 @@ def headline(score: Score) -> Table:
     table.add_row("payments found", *_cells(Rate(p.found, p.payments), "payments"))
     table.add_row("named rightly", *_cells(p.precision, "named payments"))
     table.add_row("  of them strong", *_cells(p.strong, "strong leads"))
-    table.add_row("traceable payments named rightly", *_cells(p.recall, "traceable payments"))
+    table.add_row("traceable: named rightly", *_cells(p.recall, "traceable payments"))
     table.add_row("withdrawal named exactly", *_cells(p.withdrawal_exact, "rightly named"))
     claimed = p.through_coinjoin_claimed
     table.add_row(
         "claimed through a CoinJoin",
         Text(str(claimed), style="red" if claimed else "green"),
         "",
-        f"of {p.through_coinjoin} payments after a CoinJoin",
+        f"of {p.through_coinjoin} after a CoinJoin",
     )
     if score.cashouts:
         table.add_row("cash-outs named rightly", *_cells(score.cashouts.precision, "named"))
@@ -77,7 +77,7 @@ def headline(score: Score) -> Table:
             "wallets with two owners",
             Text(str(n), style="yellow" if n else "green"),
             "",
-            f"{_share(pairs)} of joined pairs have one owner",
+            f"{pairs.n - pairs.right:,} of {pairs.n:,} pairs wrong",
         )
     if score.joins:
         wrongly = len(score.joins.refused_wrongly)
