@@ -14,7 +14,7 @@ from geldspur.leads.report import flow_svg
 
 def record(out: Path, images: Path) -> None:
     """Run the demo into `out`; write what it printed and the flow picture as SVG into `images`."""
-    console = Console(record=True, width=108, file=io.StringIO(), force_terminal=True)
+    console = Console(record=True, width=84, file=io.StringIO(), force_terminal=True)
     run_demo(out, console=console)
     (images / "demo.svg").write_text(terminal_svg(console, "geldspur demo"), encoding="utf-8")
     (images / "flow.svg").write_text(flow_svg(read_leads_dir(out / "leads")), encoding="utf-8")

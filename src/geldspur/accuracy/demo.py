@@ -32,8 +32,8 @@ def run_demo(out: Path, progress: Progress = SILENT, console: Console | None = N
     """Index, tag, cluster, trace, seal and verify the embedded case under `out`, then score it.
 
     `out` must be new, empty or an earlier demo's, whose files are replaced. Each step is told to `console` as
-    it ends, the summary last. The truth is read after the packages are written and verified, by
-    the scorer alone.
+    it ends, the summary last. Before the packages are written and verified, nothing is read of the truth but
+    what `write_inputs` lets out: the site's addresses and the known tags.
 
     Raises UsageError for an `out` that holds something else, GeldspurError where a step fails.
     """
@@ -59,7 +59,7 @@ def run_demo(out: Path, progress: Progress = SILENT, console: Console | None = N
     with clock.step("verify", "each package checked as its recipient would"):
         (out / _HEADERS).write_bytes(ledger.block_header.tobytes())
         sealed = _verify([info.path for info in packages], out / _HEADERS)
-    with clock.step("score", "compared with the truth, which no step before has read"):
+    with clock.step("score", "compared with the truth, kept from the steps before"):
         scored = score(case, out / "leads")
     result = DemoResult(
         out=out,
