@@ -474,3 +474,16 @@ def test_leads_are_read_back_as_they_were_written(embedded):
     assert data.leads == list(embedded.leads.leads)
     assert data.manifest == embedded.leads.manifest
     assert data.coverage == embedded.leads.coverage
+
+
+def test_joins_and_verifier_name_every_script_alike(embedded, chain):
+    """Scripts without an address, too: a join of one must be recognised in the transaction that funded it."""
+    ledger, network = embedded.ledger, verifier.NETWORKS["regtest"]
+    kinds = set()
+    for tx in range(ledger.n_txs):
+        for vout, (_, script) in enumerate(chain.tx(ledger.txid(tx)).outputs):
+            name = ledger.script_name(int(ledger.out_script[int(ledger.tx_out[tx]) + vout]))
+            if name != "op_return":
+                assert name in verifier.names_of(script, network)
+                kinds.add(name.partition(":")[0] if ":" in name else "address")
+    assert kinds == {"address", "p2pk", "multisig", "nonstandard"}

@@ -222,8 +222,6 @@ class Reader:
 
 def parse_transaction(raw: bytes) -> Tx:
     """Read a whole transaction and compute its id without the witness. Refused for anything else than one."""
-    if len(raw) > MAX_WEIGHT:
-        raise Refused("a transaction larger than a block")
     reader = Reader(raw)
     version = reader.take(4)
     segwit = raw[4:5] == b"\0"
