@@ -90,6 +90,20 @@ def test_each_way_to_miss_a_payment_has_its_own_cause(case, told):
     }
 
 
+def test_a_cash_out_named_too_weakly_is_told_from_one_named_wrongly_and_one_not_reached(case, told):
+    rows = case.table("cashouts")
+    leads = told()
+    lines = [json.loads(line) for line in (leads / "cashouts.jsonl").read_text().splitlines()]
+    lines[0]["confidence"]["band"] = "weak"
+    lines[1]["service"] = "ex1"
+    (leads / "cashouts.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines[:3]))
+    missed = {m.payment: m.cause for m in score(case, leads).cashouts.missed}
+    causes = ["right, but weak", "another service named", "not followed to it"]
+    assert missed == {
+        f"{row['txid']}:{row['vout']}": cause for row, cause in zip([*rows[:2], rows[3]], causes, strict=True)
+    }
+
+
 def test_a_lead_is_booked_on_the_weakest_rule_of_its_path(case, told):
     row = next(row for row in case.table("payments") if row["source_exchange"])
     leads = told(change={row["txid"]: {"rules": ["co-spend", "sole-source", "co-spend"]}})

@@ -122,7 +122,9 @@ def score_cashouts(case: Case, leads_dir: Path) -> CashoutScore | None:
                 name_of(key),
                 row["exchange"],
                 int(row["hops"]),
-                why_missed(claims[key], False) if key in claims else "not followed to it",
+                why_missed(claims[key], claims[key].service == row["exchange"])
+                if key in claims
+                else "not followed to it",
             )
             for key, row in truth.items()
             if not right.get(key)
