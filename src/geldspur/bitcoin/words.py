@@ -1,0 +1,148 @@
+"""Unaligned words, copies and prefetches for kernels: what numba's arrays can't say in one instruction.
+
+Each takes an array and a byte offset (prefetch: an element's index). They don't look at bounds, which is the
+caller's duty; with NUMBA_BOUNDSCHECK=1 in the environment they do, as numba's own indexing then does.
+"""
+
+import os
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+_CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
+
+
+def _byte_pointer(context, builder, array_type, array, at):
+    """A pointer to byte `at` of a contiguous array."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.gep(builder.bitcast(data, cgutils.voidptr_t), [at])
+
+
+def _loader(bits: int):
+    numba_type = {32: types.uint32, 64: types.uint64}[bits]
+
+    @intrinsic
+    def load(typingctx, array, at):
+        def codegen(context, builder, signature, args):
+            pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+            word = builder.load(builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1)
+            return word
+
+        return numba_type(array, types.int64), codegen
+
+    return load
+
+
+_load_u32, _load_u64 = _loader(32), _loader(64)
+
+
+@intrinsic
+def _store_u64(typingctx, array, at, value):
+    def codegen(context, builder, signature, args):
+        pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+        builder.store(args[2], builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64, types.uint64), codegen
+
+
+@intrinsic
+def _copy(typingctx, target, target_at, source, source_at, count):
+    def codegen(context, builder, signature, args):
+        to = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+        of = _byte_pointer(context, builder, signature.args[2], args[2], args[3])
+        cgutils.raw_memcpy(builder, to, of, args[4], 1)
+        return context.get_dummy_value()
+
+    return types.none(target, types.int64, source, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _prefetch(typingctx, array, index):
+    def codegen(context, builder, signature, args):
+        made = context.make_array(signature.args[0])(context, builder, args[0])
+        pointer = builder.bitcast(builder.gep(made.data, [args[1]]), cgutils.voidptr_t)
+        i32 = ir.IntType(32)
+        function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
+        builder.call(function, [pointer, i32(0), i32(3), i32(1)])
+        return context.get_dummy_value()
+
+    return types.none(array, types.int64), codegen
+
+
+@njit(inline="always")
+def _check(array, at, count):
+    if _CHECKED and (at < 0 or count < 0 or at + count > array.size * array.itemsize):
+        raise IndexError("a kernel reached beyond its array")
+
+
+@njit(cache=True)
+def load_u32(array, at):
+    """The little-endian 32-bit word at byte `at` of a contiguous array."""
+    _check(array, at, 4)
+    return _load_u32(array, np.int64(at))
+
+
+@njit(cache=True)
+def load_u64(array, at):
+    """The little-endian 64-bit word at byte `at` of a contiguous array."""
+    _check(array, at, 8)
+    return _load_u64(array, np.int64(at))
+
+
+@njit(cache=True)
+def store_u64(array, at, value):
+    """Write a little-endian 64-bit word at byte `at` of a contiguous array."""
+    _check(array, at, 8)
+    _store_u64(array, np.int64(at), np.uint64(value))
+
+
+@njit(cache=True)
+def copy_bytes(target, target_at, source, source_at, count):
+    """Copy `count` bytes between contiguous arrays; offsets are in bytes."""
+    _check(target, target_at, count)
+    _check(source, source_at, count)
+    _copy(target, np.int64(target_at), source, np.int64(source_at), np.int64(count))
+
+
+@njit(cache=True)
+def same_bytes(a, a_at, b, b_at, count):
+    """Are `count` bytes of two contiguous arrays equal? Offsets are in bytes."""
+    _check(a, a_at, count)
+    _check(b, b_at, count)
+    at = 0
+    while at + 8 <= count:
+        if _load_u64(a, np.int64(a_at + at)) != _load_u64(b, np.int64(b_at + at)):
+            return False
+        at += 8
+    if at < count and count >= 8:
+        last = count - 8
+        return _load_u64(a, np.int64(a_at + last)) == _load_u64(b, np.int64(b_at + last))
+    while at < count:
+        if (_load_byte(a, a_at + at)) != (_load_byte(b, b_at + at)):
+            return False
+        at += 1
+    return True
+
+
+@njit(cache=True)
+def prefetch(array, index):
+    """Ask for the cache line of an element; a wrong index does no harm."""
+    _prefetch(array, np.int64(index))
+
+
+@intrinsic
+def _load_u8(typingctx, array, at):
+    def codegen(context, builder, signature, args):
+        return builder.load(_byte_pointer(context, builder, signature.args[0], args[0], args[1]))
+
+    return types.uint8(array, types.int64), codegen
+
+
+@njit(inline="always")
+def _load_byte(array, at):
+    return _load_u8(array, np.int64(at))
