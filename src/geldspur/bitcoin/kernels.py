@@ -8,7 +8,15 @@ import numpy as np
 from numba import njit
 
 from geldspur.bitcoin import sha256
-from geldspur.bitcoin.message_kernels import QUEUE, QUEUE_BYTES, hash_queue, new_work, queue_message, queue_stripped, root_of
+from geldspur.bitcoin.message_kernels import (
+    QUEUE,
+    QUEUE_BYTES,
+    hash_queue,
+    new_work,
+    queue_message,
+    queue_stripped,
+    root_of,
+)
 from geldspur.bitcoin.sha256 import double_sha256
 from geldspur.bitcoin.words import load_u8, load_u32, load_u64, same_bytes
 

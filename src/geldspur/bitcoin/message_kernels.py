@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from geldspur.bitcoin.sha256_kernels import address_of, begin, compress_two, finish
-from geldspur.bitcoin.words import copy_bytes, load_u64, store_u64
+from geldspur.bitcoin.words import copy_bytes, load_u64
 
 QUEUE = 256
 """How many messages wait until they are hashed together."""

@@ -85,9 +85,7 @@ class _Emitter:
             for lane in lanes:
                 lane.four_rounds(group)
         add = self.builder.add
-        return [
-            (add(lane.abef, abef), add(lane.cdgh, cdgh)) for lane, (abef, cdgh) in zip(lanes, states, strict=True)
-        ]
+        return [(add(lane.abef, abef), add(lane.cdgh, cdgh)) for lane, (abef, cdgh) in zip(lanes, states, strict=True)]
 
 
 @intrinsic

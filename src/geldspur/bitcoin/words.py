@@ -24,7 +24,7 @@ def _byte_pointer(context, builder, array_type, array, at):
 def _loader(bits: int):
     numba_type = {8: types.uint8, 32: types.uint32, 64: types.uint64}[bits]
 
-    @intrinsic
+    @intrinsic  # type: ignore[operator]
     def load(typingctx, array, at):
         def codegen(context, builder, signature, args):
             pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])

@@ -50,8 +50,7 @@ def index(
     console.print(
         f"[bold]{report.network}[/] to height {report.tip_height:,} ({report.tip_hash})\n"
         f"{report.blocks:,} blocks, {report.transactions:,} transactions, {report.inputs:,} inputs, "
-        f"{report.outputs:,} outputs, {report.scripts:,} scripts from {report.files} "
-        f"file{'s' if report.files != 1 else ''}\n"
+        f"{report.outputs:,} outputs, {report.scripts:,} scripts\n"
         f"{report.stale} stale blocks beside the best chain, {report.duplicate_records} records twice"
     )
     for note in report.notes:

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from geldspur.flows.change import ChangeSigns
 from geldspur.flows.services import Service, ServiceMap
-from geldspur.ledger import NO_LINK, NO_SCRIPT, Ledger
+from geldspur.ledger import NO_SCRIPT, Ledger
 from geldspur.rules import rule
 from geldspur.tags import ServiceKind
 from geldspur.wallets import Verdict, Wallets
@@ -163,8 +163,8 @@ class BackwardTracer:
             return StopKind.PAYJOIN, None, "payer and payee may have signed together"
         if verdict is Verdict.CONFLICT:
             return StopKind.AMBIGUOUS, None, "inputs attributed to different services signed together"
-        rows = self.ledger.in_prevout[self.ledger.tx_in[tx] : self.ledger.tx_in[tx + 1]].tolist()
-        if NO_LINK in rows or any(int(self.ledger.out_script[r]) == NO_SCRIPT for r in rows):
+        rows = self.ledger.spent_by_tx(tx)
+        if any(r < self.ledger.n_edges or int(self.ledger.out_script[r]) == NO_SCRIPT for r in rows):
             return StopKind.EDGE, None, "an input's origin lies outside the ledger"
         payer = self.wallets.payer(tx)
         if payer is not None and self.services.wallet_transactions(payer) > self.hub:

@@ -7,7 +7,7 @@ Resurrecting Address Clustering in Bitcoin (FC 2022), and BlockSci's change_addr
 from dataclasses import dataclass
 
 from geldspur.flows.services import ServiceMap
-from geldspur.ledger import NO_LINK, NO_SCRIPT, Ledger
+from geldspur.ledger import NO_SCRIPT, Ledger
 from geldspur.wallets import Wallets
 
 ROUND_SAT = 10_000
@@ -58,7 +58,7 @@ class ChangeSigns:
     def _signs(self, tx: int, a: int, b: int) -> list[tuple[str, bool, bool]]:
         """(name of the sign, does the first output show it, does the second)."""
         ledger = self.ledger
-        spent = [int(r) for r in ledger.in_prevout[ledger.tx_in[tx] : ledger.tx_in[tx + 1]] if int(r) != NO_LINK]
+        spent = ledger.spent_by_tx(tx)
         value = ledger.out_value
         signs = [
             ("payee's amount is round", value[a] % ROUND_SAT != 0, value[b] % ROUND_SAT != 0),
@@ -94,8 +94,8 @@ class ChangeSigns:
         return self.services.of_script(int(self.ledger.out_script[row])) is None
 
     def _spender(self, row: int) -> int | None:
-        spender = int(self.ledger.out_spender[row])
-        return None if spender == NO_LINK else self.ledger.tx_of_input(spender)
+        spender = self.ledger.spender_of(row)
+        return None if spender is None else self.ledger.tx_of_input(spender)
 
     def _habits(self, tx: int) -> tuple[int, bool, int]:
         """Version, whether a lock time is set, sequence of the first input."""

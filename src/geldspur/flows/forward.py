@@ -15,7 +15,7 @@ import numpy as np
 from geldspur.flows.backward import Step
 from geldspur.flows.change import ChangeGuess, ChangeSigns
 from geldspur.flows.services import Service, ServiceMap
-from geldspur.ledger import NO_LINK, NO_SCRIPT, Ledger
+from geldspur.ledger import NO_SCRIPT, Ledger
 from geldspur.rules import rule
 from geldspur.wallets import REFUSED, Wallets
 
@@ -106,8 +106,8 @@ class ForwardTracer:
         found = set()
         for script in members.tolist():
             for row in self.ledger.outputs_of(script):
-                spender = int(self.ledger.out_spender[row])
-                if spender != NO_LINK:
+                spender = self.ledger.spender_of(row)
+                if spender is not None:
                     found.add(self.ledger.tx_of_input(spender))
         return sorted(t for t in found if self.wallets.verdict[t] not in REFUSED)
 
@@ -187,5 +187,5 @@ class ForwardTracer:
         return int(self.wallets.wallet[int(self.ledger.out_script[row])])
 
     def _spender(self, row: int) -> int | None:
-        spender = int(self.ledger.out_spender[row])
-        return None if spender == NO_LINK else self.ledger.tx_of_input(spender)
+        spender = self.ledger.spender_of(row)
+        return None if spender is None else self.ledger.tx_of_input(spender)

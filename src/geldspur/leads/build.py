@@ -42,7 +42,7 @@ from geldspur.leads.schema import (
 )
 from geldspur.leads.schema import Step as StepRow
 from geldspur.leads.site import read_excluded, read_site
-from geldspur.ledger import Ledger, utc
+from geldspur.ledger import Ledger
 from geldspur.progress import SILENT, Progress
 from geldspur.rules import RULES, rule, ruleset_hash
 from geldspur.tags import TagEdition, open_tags
@@ -134,7 +134,7 @@ class _Maker:
         ledger = self.ledger
         return LedgerState(
             network=ledger.network.name, tip_height=ledger.tip_height, tip_hash=ledger.tip_hash,
-            tip_time=utc(ledger.block_time[ledger.tip_height]), manifest_sha256=ledger.manifest_sha256,
+            tip_time=ledger.time_at(ledger.tip_height), manifest_sha256=ledger.manifest_sha256,
         )  # fmt: skip
 
     def position(self, txid: str) -> int:
@@ -151,7 +151,7 @@ class _Maker:
         return Output(
             txid=ledger.txid(tx), vout=row - int(ledger.tx_out[tx]),
             address=ledger.address(int(ledger.out_script[row])),
-            value_sat=int(ledger.out_value[row]), height=height, time=utc(ledger.block_time[height]),
+            value_sat=int(ledger.out_value[row]), height=height, time=ledger.time_at(height),
             block_hash=ledger.block_id(height),
         )  # fmt: skip
 
@@ -161,7 +161,7 @@ class _Maker:
         height = ledger.tx_height(step.tx)
         return StepRow(
             txid=ledger.txid(step.tx), vin=None if step.vin_row is None else step.vin_row - int(ledger.tx_in[step.tx]),
-            vout=step.vout_row - int(ledger.tx_out[step.tx]), height=height, time=utc(ledger.block_time[height]),
+            vout=step.vout_row - int(ledger.tx_out[step.tx]), height=height, time=ledger.time_at(height),
             value_sat=int(ledger.out_value[step.vout_row]), rule=step.rule,
         )  # fmt: skip
 

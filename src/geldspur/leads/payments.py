@@ -7,7 +7,7 @@ import numpy as np
 
 from geldspur.leads.schema import Site
 from geldspur.leads.site import SiteFile
-from geldspur.ledger import NO_LINK, Ledger
+from geldspur.ledger import Ledger
 from geldspur.rules import rule
 from geldspur.wallets import Wallets
 
@@ -30,7 +30,8 @@ def find_payments(ledger: Ledger, wallets: Wallets, file: SiteFile) -> Payments:
     own = {int(wallets.wallet[script]) for script in file.rows}
     for script, site in file.rows.items():
         for row in ledger.outputs_of(script).tolist():
-            found.site[row] = site
+            if row >= ledger.n_edges:  # what an edge paid lies before the ledger's period
+                found.site[row] = site
     for row in sorted(found.site):
         reason = _reason(ledger, wallets, row, own)
         if reason is None:
@@ -50,8 +51,7 @@ def _reason(ledger: Ledger, wallets: Wallets, row: int, own: set[int]) -> tuple[
         return "forced-reuse", None, f"one of {len(outputs)} outputs of only {amounts} different amounts"
     if int(ledger.out_value[row]) < threshold:
         return "dust", threshold, f"below the threshold of {threshold:,} sat"
-    spent = ledger.in_prevout[ledger.tx_in[tx] : ledger.tx_in[tx + 1]]
-    scripts = {int(ledger.out_script[int(r)]) for r in spent.tolist() if r != NO_LINK}
+    scripts = {int(ledger.out_script[row]) for row in ledger.spent_by_tx(tx)}
     if scripts and all(int(wallets.wallet[s]) in own for s in scripts if s < ledger.n_scripts):
         return "own-change", None, "all inputs of the transaction are the site's own wallet"
     return None

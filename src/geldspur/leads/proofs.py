@@ -128,7 +128,7 @@ def _prove_block(ledger: Ledger, height: int, txs: Sequence[int], proofs: Proofs
             where=str(ledger.folder),
             todo="the ledger is damaged: build it again",
         )
-    coinbase = int(ledger.block_tx[height])
+    coinbase = ledger.txs_of_block(height)[0]
     try:
         raws = dict(zip([coinbase, *txs], ledger.raw_transactions([coinbase, *txs]), strict=True))
     except GeldspurError as error:

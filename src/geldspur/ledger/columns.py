@@ -31,13 +31,16 @@ def write_column(folder: Path, name: str, array: Array) -> dict[str, Any]:
 
 
 def open_column(folder: Path, name: str, entry: Mapping[str, Any]) -> Array:
-    """Map one column read-only; GeldspurError where its size is not what the manifest says."""
+    """Map one column read-only; GeldspurError where its file is shorter than the manifest says.
+
+    It may be longer: rows that are being appended, or were rolled back, don't count.
+    """
     path = folder / f"{name}.bin"
     dtype = np.dtype(entry["dtype"])
     shape = tuple(entry["shape"])
     expected = int(np.prod(shape)) * dtype.itemsize
     have = path.stat().st_size if path.is_file() else None
-    if have != expected:
+    if have is None or have < expected:
         raise GeldspurError(
             f"the column {name} is damaged: {expected:,} bytes expected, "
             f"{'none' if have is None else f'{have:,}'} found",
@@ -46,7 +49,8 @@ def open_column(folder: Path, name: str, entry: Mapping[str, Any]) -> Array:
         )
     if expected == 0:
         return np.empty(shape, dtype)
-    return np.memmap(path, dtype, "r", shape=shape)
+    # A plain array over the map: slicing one takes a third of the time that slicing a memmap takes.
+    return np.asarray(np.memmap(path, dtype, "r", shape=shape))
 
 
 def write_json(path: Path, content: Any) -> None:

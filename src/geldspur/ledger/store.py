@@ -1,9 +1,15 @@
 """The ledger as it lies on disk: columns, look-ups, and the raw bytes of what they came from.
 
-Rows are numbered in ledger order: block `h` holds transactions `block_tx[h] .. block_tx[h+1]`, transaction
-`t` inputs `tx_in[t] .. tx_in[t+1]` and outputs `tx_out[t] .. tx_out[t+1]`. `in_prevout` is the output row that
-an input spends, `out_spender` the input row that spends an output, `out_script` the script that it pays;
-`script_outputs[script_out[s] .. script_out[s+1]]` are the outputs that pay script `s`.
+Rows are numbered in ledger order: block row `b` (height `first_height + b`) holds transactions
+`block_tx[b] .. block_tx[b+1]`, transaction `t` inputs `tx_in[t] .. tx_in[t+1]` and outputs
+`tx_out[t] .. tx_out[t+1]`. `in_prevout` is the output row that an input spends, `out_spender` the input row that
+spends an output, `out_script` the script that it pays.
+
+An input is a coinbase's where its `in_prevout` is no output row, an output is spent where its `out_spender` is
+an input row; what is neither holds higher values (see `layout`). Rows may be four or eight bytes wide.
+
+A *period* ledger begins above height 0. What its inputs spend from before it are *edges*: output rows
+`0 .. n_edges` of no transaction here, with value and script from Core's undo files.
 """
 
 import hashlib
@@ -16,22 +22,19 @@ from typing import Any
 import numpy as np
 
 from geldspur.bitcoin.addresses import Decoded, encode
-from geldspur.bitcoin.headers import HEADER_SIZE
+from geldspur.bitcoin.headers import HEADER_SIZE, parse_header
 from geldspur.bitcoin.networks import NETWORKS
 from geldspur.bitcoin.scripts import ScriptType
 from geldspur.errors import GeldspurError
-from geldspur.ledger.blockfiles import BlockFile, block_of
+from geldspur.ledger import manifests
 from geldspur.ledger.columns import Array, open_column, read_json
+from geldspur.ledger.layout import unspent
+from geldspur.ledger.lookup.open import open_run
+from geldspur.ledger.lookup.runs import Run
+from geldspur.ledger.sources import BlockRef, Source, read_block, reopen
 
-FORMAT = "geldspur-ledger"
-SCHEMA = 1
-NO_LINK = int(np.iinfo(np.uint64).max)
 NO_SCRIPT = int(np.iinfo(np.uint32).max)
-
-
-def is_ledger(folder: Path) -> bool:
-    """Does the folder hold a ledger, finished or not?"""
-    return (folder / "manifest.json").is_file() or (folder / "columns").is_dir()
+"""`out_script` of an output that can't be spent (OP_RETURN, oversized)."""
 
 
 def utc(seconds: int) -> str:
@@ -43,29 +46,19 @@ class Ledger:
     """A finished ledger, opened read-only. Columns are memory-mapped attributes named as their files."""
 
     def __init__(self, folder: Path) -> None:
-        manifest_path = folder / "manifest.json"
-        if not manifest_path.is_file():
-            raise GeldspurError(
-                f"{folder} holds no finished ledger", todo="make one with: geldspur index BLOCKS --ledger DIR"
-            )
         self.folder = folder
-        self.manifest = read_json(manifest_path, "the ledger's manifest")
-        if self.manifest.get("format") != FORMAT or self.manifest.get("schema") != SCHEMA:
-            raise GeldspurError(
-                f"this ledger was written by another version (schema {self.manifest.get('schema')}; "
-                f"this program reads {SCHEMA})",
-                where=str(manifest_path),
-                todo="build it again with: geldspur index BLOCKS --ledger DIR",
-            )
-        self.manifest_sha256 = hashlib.sha256(manifest_path.read_bytes()).hexdigest()
+        self.manifest = manifests.read_manifest(folder)
         self.network = NETWORKS[self.manifest["network"]]
+        self.first_height: int = self.manifest["heights"][0]
         self.tip_height: int = self.manifest["heights"][1]
         self.tip_hash: str = self.manifest["tip_hash"]
         counts = self.manifest["counts"]
+        self.n_blocks: int = counts["blocks"]
         self.n_txs: int = counts["transactions"]
         self.n_inputs: int = counts["inputs"]
         self.n_outputs: int = counts["outputs"]
         self.n_scripts: int = counts["scripts"]
+        self.n_edges: int = counts["edges"]
         column = {n: open_column(folder / "columns", n, e) for n, e in self.manifest["columns"].items()}
         self.block_header: Array = column["block_header"]
         self.block_hash: Array = column["block_hash"]
@@ -87,18 +80,26 @@ class Ledger:
         self.script_type: Array = column["script_type"]
         self.script_at: Array = column["script_at"]
         self.script_payload: Array = column["script_payload"]
-        self.script_out: Array = column["script_out"]
-        self.script_outputs: Array = column["script_outputs"]
-        self._tx_prefix, self._tx_order = column["tx_prefix"], column["tx_order"]
-        self._script_prefix, self._script_order = column["script_prefix"], column["script_order"]
+        self.edge_txid: Array = column["edge_txid"]
+        self.edge_vout: Array = column["edge_vout"]
+        self.edge_height: Array = column["edge_height"]
+        self.runs: list[Run] = [open_run(folder, entry) for entry in self.manifest["runs"]]
+
+    @cached_property
+    def manifest_sha256(self) -> str:
+        """SHA-256 over what the ledger holds: the same for equal content, however it was built."""
+        return manifests.identity(self.manifest)
 
     # Transactions
 
     def tx_index(self, txid: str) -> int | None:
         """The row of a transaction (of the last one, where BIP30's duplicates share the id)."""
         key = bytes.fromhex(txid)[::-1]
-        rows = _equal_range(self._tx_prefix, self._tx_order, key)
-        return max((r for r in rows if self.tx_id[r].tobytes() == key), default=None)
+        for run in reversed(self.runs):
+            for row in run.candidate_txs(key):
+                if self.tx_id[row].tobytes() == key:
+                    return row
+        return None
 
     def txid(self, tx: int) -> str:
         """A transaction's id as people write it."""
@@ -106,38 +107,51 @@ class Ledger:
 
     def tx_height(self, tx: int) -> int:
         """The height of the block that holds a transaction."""
-        return int(np.searchsorted(self.block_tx, tx, side="right")) - 1
+        return self.first_height + int(np.searchsorted(self.block_tx, tx, side="right")) - 1
 
     def tx_position(self, tx: int) -> int:
         """A transaction's place in its block; the coinbase is 0."""
-        return tx - int(self.block_tx[self.tx_height(tx)])
+        return tx - int(self.block_tx[self.tx_height(tx) - self.first_height])
 
     def tx_of_input(self, row: int) -> int:
         """The transaction that an input is of."""
-        return int(np.searchsorted(self.tx_in, row, side="right")) - 1
+        return int(np.searchsorted(self.tx_in, self.tx_in.dtype.type(row), side="right")) - 1
 
     def tx_of_output(self, row: int) -> int:
-        """The transaction that an output is of."""
-        return int(np.searchsorted(self.tx_out, row, side="right")) - 1
+        """The transaction that an output is of; -1 for an edge, which is of none in this ledger."""
+        return int(np.searchsorted(self.tx_out, self.tx_out.dtype.type(row), side="right")) - 1
 
     def outpoint(self, row: int) -> tuple[str, int]:
         """(txid, vout) of an output row."""
         tx = self.tx_of_output(row)
+        if tx < 0:
+            return bytes(self.edge_txid[row])[::-1].hex(), int(self.edge_vout[row])
         return self.txid(tx), row - int(self.tx_out[tx])
 
     def is_coinbase(self, tx: int) -> bool:
         """Does the transaction make new coins?"""
-        return int(self.in_prevout[self.tx_in[tx]]) == NO_LINK
+        return int(self.in_prevout[self.tx_in[tx]]) >= self.n_outputs
+
+    def spent_by_tx(self, tx: int) -> list[int]:
+        """The output rows that a transaction's inputs spend; none for a coinbase."""
+        return [] if self.is_coinbase(tx) else self.in_prevout[self.tx_in[tx] : self.tx_in[tx + 1]].tolist()
+
+    def spender_of(self, output: int) -> int | None:
+        """The input row that spends an output; None where nobody has, or ever can."""
+        row = int(self.out_spender[output])
+        return row if row < self.n_inputs else None
 
     def prevouts(self, tx: int) -> list[tuple[int, int] | None]:
-        """(transaction, vout) that each input spends; None for a coinbase's."""
+        """(transaction, vout) that each input spends; None for a coinbase's. An edge's transaction is -1."""
         result: list[tuple[int, int] | None] = []
-        for row in self.in_prevout[self.tx_in[tx] : self.tx_in[tx + 1]]:
-            if int(row) == NO_LINK:
+        for row in self.in_prevout[self.tx_in[tx] : self.tx_in[tx + 1]].tolist():
+            of = self.tx_of_output(row)
+            if row >= self.n_outputs:
                 result.append(None)
+            elif of < 0:
+                result.append((of, int(self.edge_vout[row])))
             else:
-                of = self.tx_of_output(int(row))
-                result.append((of, int(row) - int(self.tx_out[of])))
+                result.append((of, row - int(self.tx_out[of])))
         return result
 
     def fee_sat(self, tx: int) -> int | None:
@@ -151,19 +165,26 @@ class Ledger:
 
     def block_index(self, block_hash: str) -> int | None:
         """The height of a block of the best chain, by its hash."""
-        return self._heights.get(bytes.fromhex(block_hash)[::-1])
-
-    @cached_property
-    def _heights(self) -> dict[bytes, int]:
-        return {bytes(h): i for i, h in enumerate(self.block_hash)}
+        wanted = np.frombuffer(bytes.fromhex(block_hash)[::-1], np.uint8)
+        first = np.flatnonzero((self.block_hash[:, :8] == wanted[:8]).all(axis=1))
+        return next((self.first_height + int(b) for b in first if np.array_equal(self.block_hash[b], wanted)), None)
 
     def block_id(self, height: int) -> str:
         """A block's hash as people write it."""
-        return bytes(self.block_hash[height])[::-1].hex()
+        return bytes(self.block_hash[height - self.first_height])[::-1].hex()
 
     def header(self, height: int) -> bytes:
         """The 80 bytes of a block's header."""
-        return bytes(self.block_header[height])
+        return bytes(self.block_header[height - self.first_height])
+
+    def txs_of_block(self, height: int) -> tuple[int, int]:
+        """The rows (first, end) of a block's transactions."""
+        b = height - self.first_height
+        return int(self.block_tx[b]), int(self.block_tx[b + 1])
+
+    def time_at(self, height: int) -> str:
+        """A block's time, UTC, as files and reports show it."""
+        return utc(self.block_time[height - self.first_height])
 
     @cached_property
     def block_time(self) -> Array:
@@ -172,28 +193,21 @@ class Ledger:
 
     def block_txids(self, height: int) -> Array:
         """Ids of a block's transactions, uint8[n,32], in the byte order of the wire."""
-        return np.asarray(self.tx_id[self.block_tx[height] : self.block_tx[height + 1]])
+        return np.asarray(self.tx_id[slice(*self.txs_of_block(height))])
 
     # Scripts and addresses
 
     def script_index(self, script_type: ScriptType, payload: bytes) -> int | None:
         """The id of a script by its type and payload; None where no output pays it."""
-        for row in _equal_range(self._script_prefix, self._script_order, payload):
-            if self.script_type[row] == script_type and self.payload(row) == payload:
-                return row
+        for run in self.runs:
+            for row in run.candidate_scripts(script_type, payload):
+                if self.script_type[row] == script_type and self.payload(row) == payload:
+                    return row
         return None
 
     def scripts_of(self, keys: Sequence[Decoded]) -> list[int | None]:
-        """`script_index` for many addresses in one search."""
-        prefixes = np.frombuffer(b"".join(k.payload[:8].ljust(8, b"\0") for k in keys), "<u8")
-        left = np.searchsorted(self._script_prefix, prefixes, side="left")
-        right = np.searchsorted(self._script_prefix, prefixes, side="right")
-        result: list[int | None] = []
-        for key, a, b in zip(keys, left.tolist(), right.tolist(), strict=True):
-            rows = (int(r) for r in self._script_order[a:b])
-            hit = (r for r in rows if self.script_type[r] == key.script_type and self.payload(r) == key.payload)
-            result.append(next(hit, None))
-        return result
+        """`script_index` for many addresses."""
+        return [self.script_index(key.script_type, key.payload) for key in keys]
 
     def payload(self, script: int) -> bytes:
         """The bytes that tell a script from others of its type."""
@@ -214,35 +228,61 @@ class Ledger:
 
     def outputs_of(self, script: int) -> Array:
         """Rows of the outputs that pay a script, in ledger order."""
-        return self.script_outputs[self.script_out[script] : self.script_out[script + 1]]
+        if len(self.runs) == 1:
+            return self.runs[0].outputs_of(script)
+        return np.concatenate([run.outputs_of(script) for run in self.runs])
+
+    @cached_property
+    def outputs_by_script(self) -> tuple[Array, Array]:
+        """(start, outputs): rows `outputs[start[s] : start[s + 1]]` pay script s, for whoever walks them all.
+
+        Mapped from disk where one look-up run holds all outputs; made in memory after appends.
+        """
+        if len(self.runs) == 1 and not self.runs[0].cut:
+            return self.runs[0].out_start, self.runs[0].outputs
+        rows = np.flatnonzero(self.out_script != NO_SCRIPT)
+        paid = self.out_script[rows]
+        start = np.zeros(self.n_scripts + 1, np.int64)
+        np.cumsum(np.bincount(paid, minlength=self.n_scripts), out=start[1:])
+        return start, rows[np.argsort(paid, kind="stable")]
 
     def balance_sat(self, script: int) -> int:
         """What a script's unspent outputs hold at the tip."""
         rows = self.outputs_of(script)
-        return int(self.out_value[rows][self.out_spender[rows] == NO_LINK].sum())
+        return int(self.out_value[rows][self.out_spender[rows] == unspent(self.out_spender.dtype)].sum())
 
     # The source
 
     @cached_property
-    def _source(self) -> tuple[list[BlockFile], Array, Array]:
+    def _source(self) -> tuple[list[tuple[int, Source]], Array, Array]:
         folder = self.folder / "source"
         content = read_json(folder / "source.json", "the ledger's record of its source")
-        files = [BlockFile(Path(f["path"]), bytes.fromhex(f["key"])) for f in content["files"]]
+        sources = [(entry["first_row"], reopen(entry["source"])) for entry in content["sources"]]
         entries: dict[str, Any] = content["columns"]
         file, offset = (open_column(folder, n, entries[n]) for n in ("block_file", "block_offset"))
-        return files, file, offset
+        return sources, file, offset
 
     def raw_block(self, height: int) -> bytes:
-        """A block as its source file holds it; GeldspurError where the source is gone or has changed."""
-        files, file, offset = self._source
-        where = int(file[height])
-        size = int(self.block_size[height])
-        raw = block_of(files, where, int(offset[height]), size).tobytes()
-        if raw[:HEADER_SIZE] != self.header(height):
+        """A block as its source holds it; GeldspurError where the source is gone or has changed."""
+        sources, file, offset = self._source
+        b = height - self.first_height
+        source = next(source for first_row, source in reversed(sources) if first_row <= b)
+        header = parse_header(self.header(height))
+        place = f"block {height:,}, file {int(file[b])}, offset {int(offset[b]):,}"
+        ref = BlockRef(header, int(self.block_size[b]), int(file[b]), int(offset[b]), place)
+        try:
+            raw = read_block(source, ref)
+        except GeldspurError as error:
             raise GeldspurError(
-                f"the source no longer holds block {height:,}",
-                where=f"{files[where].path}, offset {int(offset[height]):,}",
+                f"the source no longer holds block {height:,}: {error.what}",
+                where=error.where,
                 todo="restore the block files, or index them again",
+            ) from error
+        if len(raw) != ref.size or raw[:HEADER_SIZE] != header.raw:
+            raise GeldspurError(
+                f"the source can't give the whole of block {height:,}",
+                where=place,
+                todo="index Bitcoin Core's own files for raw transactions",
             )
         return raw
 
@@ -255,15 +295,8 @@ class Ledger:
             if height not in blocks:
                 blocks[height] = self.raw_block(height)
             raw = blocks[height]
-            first, end = int(self.block_tx[height]), int(self.block_tx[height + 1])
+            first, end = self.txs_of_block(height)
             sizes = self.tx_size[first:end].astype(np.int64)
             start = len(raw) - int(sizes.sum()) + int(sizes[: tx - first].sum())
             result.append(raw[start : start + int(self.tx_size[tx])])
         return result
-
-
-def _equal_range(prefix: Array, order: Array, key: bytes) -> list[int]:
-    """Rows whose first eight bytes are the key's."""
-    want = np.frombuffer(key[:8].ljust(8, b"\0"), "<u8")[0]
-    left, right = np.searchsorted(prefix, want, side="left"), np.searchsorted(prefix, want, side="right")
-    return [int(row) for row in order[left:right]]

@@ -7,7 +7,7 @@ from geldspur.bitcoin.headers import parse_header
 from geldspur.bitcoin.scripts import ScriptType, classify, script_of
 from geldspur.bitcoin.transactions import Transaction, parse_transaction
 from geldspur.errors import UsageError
-from geldspur.ledger.store import NO_LINK, Ledger, utc
+from geldspur.ledger.store import Ledger, utc
 
 View = dict[str, Any]
 
@@ -22,7 +22,7 @@ def block_view(ledger: Ledger, which: str) -> View:
     height = _height(ledger, which)
     raw = ledger.raw_block(height)
     header = parse_header(raw[:80])
-    first, end = int(ledger.block_tx[height]), int(ledger.block_tx[height + 1])
+    first, end = ledger.txs_of_block(height)
     base = len(raw) - int((ledger.tx_size[first:end] - ledger.tx_base_size[first:end]).sum())
     return {
         "hash": ledger.block_id(height),
@@ -58,7 +58,7 @@ def address_view(ledger: Ledger, text: str, limit: int, page: int) -> View:
     """An address: its balance at the tip and one page of the outputs that it received, in ledger order."""
     key = decode(text, ledger.network)
     script = ledger.script_index(key.script_type, key.payload)
-    rows = ledger.outputs_of(script) if script is not None else ledger.script_outputs[:0]
+    rows = ledger.outputs_of(script) if script is not None else ledger.runs[0].outputs[:0]
     shown = rows[(page - 1) * limit : page * limit].tolist()
     return {
         "address": text,
@@ -81,7 +81,7 @@ def _received(ledger: Ledger, row: int) -> View:
         "vout": vout,
         "value_sat": int(ledger.out_value[row]),
         "height": height,
-        "time": utc(ledger.block_time[height]),
+        "time": ledger.time_at(height),
         "spent_by": _spender(ledger, row),
     }
 
@@ -132,16 +132,16 @@ def _transaction(ledger: Ledger, tx: int, raw: bytes) -> View:
         "locktime": parsed.locktime,
         "height": height,
         "block_hash": ledger.block_id(height),
-        "time": utc(ledger.block_time[height]),
+        "time": ledger.time_at(height),
         "fee_sat": ledger.fee_sat(tx),
         "vin": [
             {
-                "txid": None if row == NO_LINK else i.txid[::-1].hex(),
-                "vout": None if row == NO_LINK else i.vout,
+                "txid": None if row >= ledger.n_outputs else i.txid[::-1].hex(),
+                "vout": None if row >= ledger.n_outputs else i.vout,
                 "script": i.script.hex(),
                 "witness": [item.hex() for item in i.witness],
                 "sequence": i.sequence,
-                "prevout": None if row == NO_LINK else _prevout(ledger, row),
+                "prevout": None if row >= ledger.n_outputs else _prevout(ledger, row),
             }
             for i, row in zip(parsed.inputs, spent, strict=True)
         ],
@@ -165,18 +165,18 @@ def _prevout(ledger: Ledger, row: int) -> View:
     kind = ScriptType(int(ledger.script_type[script]))
     of = ledger.tx_of_output(row)
     return {
-        "height": ledger.tx_height(of),
+        "height": ledger.tx_height(of) if of >= 0 else int(ledger.edge_height[row]) >> 1,
         "value_sat": int(ledger.out_value[row]),
         "script": script_of(kind, ledger.payload(script)).hex(),
         "type": kind.label,
         "address": ledger.address(script),
-        "coinbase": ledger.is_coinbase(of),
+        "coinbase": ledger.is_coinbase(of) if of >= 0 else bool(ledger.edge_height[row] & 1),
     }
 
 
 def _spender(ledger: Ledger, row: int) -> str | None:
-    spender = int(ledger.out_spender[row])
-    if spender == NO_LINK:
+    spender = ledger.spender_of(row)
+    if spender is None:
         return None
     tx = ledger.tx_of_input(spender)
     return f"{ledger.txid(tx)}:{spender - int(ledger.tx_in[tx])}"

@@ -125,8 +125,7 @@ class Wallets:
 
     def input_scripts(self, tx: int) -> list[int]:
         """The distinct scripts that a transaction's inputs spend from, in order of first appearance."""
-        rows = self.ledger.in_prevout[self.ledger.tx_in[tx] : self.ledger.tx_in[tx + 1]].tolist()
-        scripts = (int(self.ledger.out_script[r]) for r in rows if r != np.iinfo(np.uint64).max)
+        scripts = (int(self.ledger.out_script[r]) for r in self.ledger.spent_by_tx(tx))
         return list(dict.fromkeys(s for s in scripts if s != NO_SCRIPT))
 
     def payer(self, tx: int) -> int | None:

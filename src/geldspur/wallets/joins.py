@@ -32,8 +32,6 @@ class JoinSearch:
         self._via_script = np.zeros(ledger.n_scripts, np.uint32)
         self._via_tx = np.zeros(ledger.n_scripts, np.int64)
         self._queue = np.zeros(ledger.n_scripts, np.uint32)
-        counts = np.diff(ledger.tx_in)
-        self._in_tx = np.repeat(np.arange(ledger.n_txs, dtype=np.uint32), counts)
 
     def between(self, sources: Iterable[int], targets: Iterable[int]) -> dict[int, Chain]:
         """The shortest chain from any of the `sources` to each of the `targets` that one can be found for."""
@@ -41,9 +39,8 @@ class JoinSearch:
         goal = np.array(sorted(set(targets)), np.uint32)
         ledger = self.ledger
         visited, _ = kernels.join_tree(
-            start, goal, ledger.tx_in, ledger.in_prevout, ledger.out_script, ledger.out_spender, self._in_tx,
-            ledger.script_out, ledger.script_outputs, self.wallets.verdict, self._reached, self._via_script,
-            self._via_tx, self._queue,
+            start, goal, ledger.tx_in, ledger.in_prevout, ledger.out_script, ledger.out_spender,
+            *ledger.outputs_by_script, self.wallets.verdict, self._reached, self._via_script, self._via_tx, self._queue,
         )  # fmt: skip
         found = {int(g): self._walk(int(g)) for g in goal if self._reached[g] == 1}
         self._reached[self._queue[:visited]] = 0
@@ -63,8 +60,8 @@ def refused_between(ledger: Ledger, wallets: Wallets, a: int, b: int) -> list[in
     of_a, of_b = wallets.wallet[a], wallets.wallet[b]
     for script in np.flatnonzero(wallets.wallet == of_a).tolist():
         for row in ledger.outputs_of(script):
-            spender = int(ledger.out_spender[row])
-            if spender == np.iinfo(np.uint64).max:
+            spender = ledger.spender_of(row)
+            if spender is None:
                 continue
             tx = ledger.tx_of_input(spender)
             signers = {int(wallets.wallet[s]) for s in wallets.input_scripts(tx) if s != NO_SCRIPT}

@@ -4,7 +4,6 @@ import numpy as np
 from numba import njit
 
 _NO_SCRIPT = np.iinfo(np.uint32).max
-_NO_LINK = np.iinfo(np.uint64).max
 
 # Verdicts on a transaction's inputs; `wallets.verdicts.Verdict` names them.
 NOTHING, CO_SPEND, COINJOIN, PAYJOIN, CONFLICT, ONE_WALLET = range(6)
@@ -146,7 +145,7 @@ def judge(
         a, b = tx_in[t], tx_in[t + 1]
         known = 0
         for i in range(a, b):
-            if in_prevout[i] != _NO_LINK and out_script[in_prevout[i]] != _NO_SCRIPT:
+            if in_prevout[i] < out_script.size and out_script[in_prevout[i]] != _NO_SCRIPT:
                 known += 1
         if known < 2:
             verdict[t] = NOTHING
@@ -157,7 +156,7 @@ def judge(
         sequences = np.empty(known, np.uint32)
         n = 0
         for i in range(a, b):
-            if in_prevout[i] == _NO_LINK or out_script[in_prevout[i]] == _NO_SCRIPT:
+            if in_prevout[i] >= out_script.size or out_script[in_prevout[i]] == _NO_SCRIPT:
                 continue
             o = in_prevout[i]
             scripts[n] = out_script[o]
@@ -218,7 +217,7 @@ def merge(tx_in, in_prevout, out_script, verdict, actor, parent):
         named = 0
         for i in range(tx_in[t], tx_in[t + 1]):
             o = in_prevout[i]
-            if o == _NO_LINK or out_script[o] == _NO_SCRIPT:
+            if o >= out_script.size or out_script[o] == _NO_SCRIPT:
                 continue
             who = actor[find(parent, out_script[o])]
             if who != 0 and named != 0 and who != named:
@@ -231,7 +230,7 @@ def merge(tx_in, in_prevout, out_script, verdict, actor, parent):
         root = np.int64(-1)
         for i in range(tx_in[t], tx_in[t + 1]):
             o = in_prevout[i]
-            if o == _NO_LINK or out_script[o] == _NO_SCRIPT:
+            if o >= out_script.size or out_script[o] == _NO_SCRIPT:
                 continue
             other = np.int64(find(parent, out_script[o]))
             if root < 0:
@@ -258,7 +257,7 @@ def mark_single_owner(tx_in, in_prevout, out_script, wallet, verdict):
         same = True
         for i in range(tx_in[t], tx_in[t + 1]):
             o = in_prevout[i]
-            if o == _NO_LINK or out_script[o] == _NO_SCRIPT:
+            if o >= out_script.size or out_script[o] == _NO_SCRIPT:
                 same = False
                 break
             if root < 0:
@@ -272,14 +271,14 @@ def mark_single_owner(tx_in, in_prevout, out_script, wallet, verdict):
 
 @njit(cache=True)
 def join_tree(
-    sources, targets, tx_in, in_prevout, out_script, out_spender, in_tx, script_out, script_outputs, verdict,
+    sources, targets, tx_in, in_prevout, out_script, out_spender, out_start, outputs, verdict,
     reached, via_script, via_tx, queue,
 ):  # fmt: skip
     """Breadth-first search over co-spends from `sources` until all `targets` are reached.
 
     `reached` uint8[S], `via_script` uint32[S], `via_tx` int64[S] are the tree (cleared by the caller where
-    `queue`, uint32[S], says); `in_tx` uint32[I] is the transaction of each input. Returns (scripts reached,
-    targets not reached).
+    `queue`, uint32[S], says); `outputs[out_start[s] : out_start[s + 1]]` are the outputs that pay script s.
+    Returns (scripts reached, targets not reached).
     """
     head = 0
     tail = 0
@@ -297,16 +296,16 @@ def join_tree(
     while head < tail and missing > 0:
         s = queue[head]
         head += 1
-        for k in range(script_out[s], script_out[s + 1]):
-            i = out_spender[script_outputs[k]]
-            if i == _NO_LINK:
+        for k in range(out_start[s], out_start[s + 1]):
+            i = out_spender[outputs[k]]
+            if i >= in_prevout.size:
                 continue
-            t = in_tx[i]
+            t = np.searchsorted(tx_in, i, side="right") - 1
             if verdict[t] != CO_SPEND:
                 continue
             for j in range(tx_in[t], tx_in[t + 1]):
                 o = in_prevout[j]
-                if o == _NO_LINK or out_script[o] == _NO_SCRIPT:
+                if o >= out_script.size or out_script[o] == _NO_SCRIPT:
                     continue
                 other = out_script[o]
                 if reached[other] == 1:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from geldspur.bitcoin.addresses import decode
 from geldspur.errors import UsageError
-from geldspur.ledger import Ledger, utc
+from geldspur.ledger import Ledger
 from geldspur.tags import TagEdition
 from geldspur.wallets.build import Wallets
 from geldspur.wallets.joins import JoinSearch, refused_between
@@ -72,7 +72,7 @@ def _script(ledger: Ledger, address: str) -> int:
 
 def _joined(ledger: Ledger, a: int, b: int, tx: int) -> Joined:
     height = ledger.tx_height(tx)
-    return Joined(ledger.script_name(a), ledger.script_name(b), ledger.txid(tx), height, utc(ledger.block_time[height]))
+    return Joined(ledger.script_name(a), ledger.script_name(b), ledger.txid(tx), height, ledger.time_at(height))
 
 
 def _refused(ledger: Ledger, wallets: Wallets, tx: int) -> Refused:

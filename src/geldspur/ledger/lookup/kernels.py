@@ -1,0 +1,191 @@
+"""Kernels that sort rows into look-up runs and scatter what points backwards.
+
+Every kernel works on a range of its target (buckets, scripts, outputs) and takes a piece of its input at a time,
+so that memory is bounded whatever the size of the ledger.
+"""
+
+import numpy as np
+from numba import njit
+
+from geldspur.bitcoin.words import prefetch, same_bytes
+from geldspur.ledger.kernels import script_hash, txid_hash
+
+_AHEAD = 24
+
+
+@njit(cache=True, nogil=True)
+def hash_txids(key, txid, first, end, hashes):
+    """Keyed hashes of rows `first..end` of `txid` (uint8[T,32]) into `hashes` uint64."""
+    for row in range(first, end):
+        hashes[row - first] = txid_hash(key, txid, 32 * row)
+
+
+@njit(cache=True, nogil=True)
+def hash_payloads(key, script_type, script_at, payload, first, end, hashes):
+    """Keyed hashes of scripts `first..end` into `hashes` uint64."""
+    for s in range(first, end):
+        at = np.int64(script_at[s])
+        hashes[s - first] = script_hash(key, script_type[s], payload, at, np.int64(script_at[s + 1]) - at)
+
+
+# An index: rows in order of their key's hash, in buckets by its highest bits, beside the next 16 bits.
+
+
+@njit(cache=True, nogil=True)
+def count_buckets(hashes, count, bits, fill):
+    """Add to `fill` (uint32[2**bits + 1]), one place on, how many hashes fall into each bucket."""
+    shift = np.uint64(64 - bits)
+    for k in range(count):
+        ahead = min(k + _AHEAD, count - 1)
+        prefetch(fill, np.int64(hashes[ahead] >> shift) + 1)
+        fill[np.int64(hashes[k] >> shift) + 1] += np.uint32(1)
+
+
+@njit(cache=True, nogil=True)
+def scatter_rows(hashes, count, first_row, bits, low, high, fill, base, order, tag):
+    """Put rows `first_row ..` whose bucket lies in `low..high` at the next free place of their bucket.
+
+    `fill` uint32: next free place of each bucket in the whole index, advanced here; `order` uint32 and `tag`
+    uint16 hold the places from `base` on.
+    """
+    shift, tag_shift = np.uint64(64 - bits), np.uint64(48 - bits)
+    for k in range(count):
+        ahead = min(k + _AHEAD, count - 1)
+        prefetch(fill, np.int64(hashes[ahead] >> shift))
+        bucket = np.int64(hashes[k] >> shift)
+        if low <= bucket < high:
+            at = np.int64(fill[bucket]) - base
+            fill[bucket] += np.uint32(1)
+            order[at] = np.uint32(first_row + k)
+            tag[at] = np.uint16((hashes[k] >> tag_shift) & np.uint64(0xFFFF))
+
+
+@njit(cache=True, nogil=True)
+def sort_buckets(bucket, low, high, base, order, tag):
+    """Order each bucket by (tag, row); rows arrive ascending, so that a stable sort by tag does it."""
+    for b in range(low, high):
+        start, end = np.int64(bucket[b]) - base, np.int64(bucket[b + 1]) - base
+        if end - start > 64:
+            by_tag = np.argsort(tag[start:end], kind="mergesort")
+            order[start:end] = order[start:end][by_tag]
+            tag[start:end] = tag[start:end][by_tag]
+            continue
+        for k in range(start + 1, end):
+            t, r = tag[k], order[k]
+            j = k - 1
+            while j >= start and tag[j] > t:
+                tag[j + 1], order[j + 1] = tag[j], order[j]
+                j -= 1
+            tag[j + 1], order[j + 1] = t, r
+
+
+@njit(cache=True, nogil=True)
+def _candidates(h, bits, bucket, tag):
+    """Where in an index the rows lie whose hash may be `h`: the first with its tag, and the bucket's end."""
+    b = np.int64(h >> np.uint64(64 - bits))
+    t = np.uint16((h >> np.uint64(48 - bits)) & np.uint64(0xFFFF))
+    low, end = np.int64(bucket[b]), np.int64(bucket[b + 1])
+    high = end
+    while low < high:
+        middle = (low + high) // 2
+        if tag[middle] < t:
+            low = middle + 1
+        else:
+            high = middle
+    return low, end, t
+
+
+@njit(cache=True, nogil=True)
+def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, buf, in_at, count, hashes, found):
+    """For inputs still without a transaction (`found` -1): the latest row of the run with their txid.
+
+    `txid` uint8[T,32] of the whole ledger; rows from `end_row` on were rolled back and don't count.
+    """
+    for i in range(count):
+        hashes[i] = txid_hash(key, buf, in_at[i])
+    shift = np.uint64(64 - bits)
+    for i in range(count):
+        if i + _AHEAD < count:
+            prefetch(bucket, np.int64(hashes[i + _AHEAD] >> shift))
+        if found[i] >= 0:
+            continue
+        k, end, t = _candidates(hashes[i], bits, bucket, tag)
+        while k < end and tag[k] == t:
+            row = np.int64(order[k])
+            if row < end_row and row > found[i] and same_bytes(txid, 32 * row, buf, in_at[i], 32):
+                found[i] = row
+            k += 1
+
+
+@njit(cache=True, nogil=True)
+def find_scripts_in_run(
+    key, bits, bucket, order, tag, end_script, script_type, script_at, payload,
+    out_type, out_at, out_length, buf, count, known,
+):  # fmt: skip
+    """For outputs whose script is not known yet (`known` -1): its id, if the run has it."""
+    for o in range(count):
+        if known[o] >= 0 or out_type[o] == 9:
+            continue
+        at, length = np.int64(out_at[o]), np.int64(out_length[o])
+        k, end, t = _candidates(script_hash(key, out_type[o], buf, at, length), bits, bucket, tag)
+        while k < end and tag[k] == t:
+            s = np.int64(order[k])
+            if s < end_script and script_type[s] == out_type[o]:
+                start = np.int64(script_at[s])
+                if np.int64(script_at[s + 1]) - start == length and same_bytes(payload, start, buf, at, length):
+                    known[o] = s
+                    break
+            k += 1
+
+
+# Outputs by script, and outputs by spender
+
+
+@njit(cache=True, nogil=True)
+def count_scripts(out_script, low, high, fill):
+    """Add to `fill` (uint64[high - low + 1]), one place on, how many outputs pay each script of `low..high`."""
+    n = out_script.size
+    span = high - low
+    for o in range(n):
+        ahead = np.int64(out_script[min(o + _AHEAD, n - 1)]) - low
+        if 0 <= ahead < span:
+            prefetch(fill, ahead + 1)
+        s = np.int64(out_script[o]) - low
+        if 0 <= s < span:
+            fill[s + 1] += 1
+
+
+@njit(cache=True, nogil=True)
+def scatter_outputs(out_script, first_output, low, high, fill, base, outputs):
+    """Put outputs `first_output ..` at the next free place of their script, as `scatter_rows` does with rows."""
+    n = out_script.size
+    span = high - low
+    for o in range(n):
+        ahead = np.int64(out_script[min(o + _AHEAD, n - 1)]) - low
+        if 0 <= ahead < span:
+            prefetch(fill, ahead)
+        s = np.int64(out_script[o]) - low
+        if 0 <= s < span:
+            outputs[np.int64(fill[s]) - base] = first_output + o
+            fill[s] += 1
+
+
+@njit(cache=True, nogil=True)
+def scatter_spenders(prevout, first_input, low, high, spender, free):
+    """Enter inputs `first_input ..` as spenders of the outputs `low..high` that they spend.
+
+    `spender` holds those outputs' rows, `free` where nobody spends one. Returns the row of the first input that
+    spends what another spent before it, else -1.
+    """
+    n = prevout.size
+    span = high - low
+    for i in range(n):
+        ahead = np.int64(prevout[min(i + _AHEAD, n - 1)]) - low
+        if 0 <= ahead < span:
+            prefetch(spender, ahead)
+        at = np.int64(prevout[i]) - low
+        if 0 <= at < span:
+            if spender[at] != free:
+                return first_input + i
+            spender[at] = first_input + i
+    return -1
