@@ -7,21 +7,26 @@ is obfuscated. Files are opened for reading only.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from geldspur.bitcoin.headers import HEADER_SIZE, Header, parse_header
+from geldspur.bitcoin.headers import HEADER_SIZE, parse_header
 from geldspur.bitcoin.networks import NETWORKS, Network
 from geldspur.errors import GeldspurError
+from geldspur.ledger.chain import CutOff, Found
+from geldspur.ledger.sources import MAX_BLOCK, BlockRef
 from geldspur.progress import SILENT, Progress
 
+Record = BlockRef
+
 FRAME = 8
-MAX_BLOCK = 4_000_000
-"""No valid block is larger: a block's weight is at most 4,000,000, and each byte weighs at least one."""
+_HEAD = FRAME + HEADER_SIZE
 _WINDOW = 1 << 20
 
 
@@ -32,44 +37,70 @@ class BlockFile:
     path: Path
     key: bytes
 
-    def read(self, offset: int, size: int) -> bytes:
-        """The plain bytes at `offset`; fewer than `size` at the end of the file."""
+    @contextmanager
+    def open(self) -> "Iterator[OpenFile]":
+        """The file, opened for reading; GeldspurError for whatever the machine refuses meanwhile."""
         try:
             handle = os.open(self.path, os.O_RDONLY)
             try:
-                data = b""
-                while len(data) < size and (part := os.pread(handle, size - len(data), offset + len(data))):
-                    data += part
+                yield OpenFile(self, handle)
             finally:
                 os.close(handle)
         except OSError as error:
             raise GeldspurError(
-                f"{self.path.name} can't be read: {error.strerror}", where=f"{self.path}, offset {offset:,}"
+                f"{self.path.name} can't be read: {error.strerror}",
+                where=str(self.path),
+                todo="is the disk mounted, and may you read the file?",
             ) from error
-        return unmask(data, offset, self.key)
+
+    @property
+    def size(self) -> int:
+        """Its size on disk, preallocated tail included."""
+        with self.open() as file:
+            return file.size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The plain bytes at `offset`; fewer than `size` at the end of the file."""
+        with self.open() as file:
+            return file.read(offset, size)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """Where one block lies: `offset` is that of the block's first byte, behind magic and length."""
+class OpenFile:
+    """A block file while it is open."""
 
-    file: int
-    offset: int
-    size: int
-    header: Header
+    file: BlockFile
+    handle: int
+
+    @property
+    def size(self) -> int:
+        """Its size on disk, preallocated tail included."""
+        return os.fstat(self.handle).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The plain bytes at `offset`; fewer than `size` at the end of the file."""
+        data = os.pread(self.handle, size, offset)
+        while len(data) < size and (part := os.pread(self.handle, size - len(data), offset + len(data))):
+            data += part
+        return unmask(data, offset, self.file.key)
+
+    def read_into(self, offset: int, target: npt.NDArray[np.uint8]) -> int:
+        """Fill `target` with the plain bytes at `offset`; returns how many there are."""
+        done = 0
+        view = target.data
+        while done < len(target) and (part := os.preadv(self.handle, [view[done:]], offset + done)):
+            done += part
+        if self.file.key:
+            start = offset % len(self.file.key)
+            np.bitwise_xor(target[:done], _repeated(self.file.key, start + done)[start : start + done], target[:done])
+        return done
 
 
 @dataclass(slots=True)
-class Scan:
-    """All block records of a source."""
+class Scan(Found):
+    """All block records of Core's files."""
 
-    network: Network
-    files: list[BlockFile]
-    records: list[Record] = field(default_factory=list)
-    cut_off: list[Record] = field(default_factory=list)
-    """Blocks whose header is there but whose end is not."""
-    notes: list[str] = field(default_factory=list)
-    """What else was met: unreadable stretches between blocks, a file that ends inside a frame."""
+    files: list[BlockFile] = field(default_factory=list)
 
 
 def unmask(data: bytes, offset: int, key: bytes) -> bytes:
@@ -77,8 +108,18 @@ def unmask(data: bytes, offset: int, key: bytes) -> bytes:
     if not key or not data:
         return data
     start = offset % len(key)
-    repeated = np.frombuffer((key * (len(data) // len(key) + 2))[start : start + len(data)], np.uint8)
-    return (np.frombuffer(data, np.uint8) ^ repeated).tobytes()
+    mask = _repeated(key, start + len(data))[start : start + len(data)]
+    return (np.frombuffer(data, np.uint8) ^ mask).tobytes()
+
+
+def _repeated(key: bytes, size: int) -> npt.NDArray[np.uint8]:
+    """The key over and over, at least `size` bytes."""
+    return _repeated_exactly(key, 1 << max(16, size.bit_length()))
+
+
+@lru_cache(maxsize=32)
+def _repeated_exactly(key: bytes, size: int) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(key * (size // len(key)), np.uint8)
 
 
 def find_files(source: Path) -> list[BlockFile]:
@@ -115,13 +156,14 @@ def scan(source: Path, network: Network | None = None, progress: Progress = SILE
     Raises `GeldspurError` where a file is of another network than asked for, or no Bitcoin block file.
     """
     files = find_files(source)
-    found = Scan(network or detect_network(files), files)
-    total = sum(file.path.stat().st_size for file in files)
+    found = Scan(network or detect_network(files), [str(file.path) for file in files], files=files)
+    total = sum(file.size for file in files)
     with progress.task("Finding blocks", total, "B") as task:
         for number, file in enumerate(files):
-            _scan_file(found, number, file)
-            task.advance(file.path.stat().st_size)
-    if not found.records and not found.cut_off:
+            with file.open() as opened:
+                _scan_file(found, number, opened)
+                task.advance(opened.size)
+    if not found.size and not found.cut_off:
         raise GeldspurError(f"no block in {source}", todo="are these Bitcoin Core's block files?")
     return found
 
@@ -143,12 +185,12 @@ def detect_network(files: Sequence[BlockFile]) -> Network:
     raise GeldspurError("the block files are empty", where=str(files[0].path))
 
 
-def _scan_file(found: Scan, number: int, file: BlockFile) -> None:
-    magic = found.network.magic
-    size = file.path.stat().st_size
+def _scan_file(found: Scan, number: int, file: OpenFile) -> None:
+    magic, path, size = found.network.magic, file.file.path, file.size
+    unmasked = _head_reader(file)
     at = 0
     while size - at >= FRAME:
-        head = file.read(at, FRAME + HEADER_SIZE)
+        head = unmasked(at)
         length = int.from_bytes(head[4:8], "little")
         if head[:4] != magic or not HEADER_SIZE < length <= MAX_BLOCK:
             following = _next_frame(found, file, at, size)
@@ -156,54 +198,72 @@ def _scan_file(found: Scan, number: int, file: BlockFile) -> None:
                 return
             at = following
             continue
-        if len(head) < FRAME + HEADER_SIZE:
+        if len(head) < _HEAD:
             break
-        record = Record(number, at + FRAME, length, parse_header(head[FRAME:]))
-        if at + FRAME + length > size:
-            found.cut_off.append(record)
+        begin = at + FRAME
+        if begin + length > size:
+            block = BlockRef(parse_header(head[FRAME:]), length, number, begin, found.place(number, begin))
+            found.cut_off.append(CutOff(block, size - begin))
             return
-        found.records.append(record)
-        at += FRAME + length
+        found.add(head[FRAME:], length, number, begin)
+        at = begin + length
     if at < size:
-        found.notes.append(f"{file.path.name} ends inside the frame of a block: {size - at} bytes at offset {at:,}")
+        found.notes.append(f"{path.name} ends inside the frame of a block: {size - at} bytes at offset {at:,}")
 
 
-def _next_frame(found: Scan, file: BlockFile, at: int, size: int) -> int | None:
+def _head_reader(file: OpenFile) -> Callable[[int], bytes]:
+    """Reads frame and header at an offset: what a scan does a million times."""
+    handle, key = file.handle, file.file.key
+    if not key:
+        return lambda at: os.pread(handle, _HEAD, at)
+    masks = [int.from_bytes((key * (_HEAD // 8 + 2))[k : k + _HEAD], "little") for k in range(8)]
+
+    def unmasked(at: int) -> bytes:
+        data = os.pread(handle, _HEAD, at)
+        plain = (int.from_bytes(data, "little") ^ masks[at % 8]).to_bytes(_HEAD, "little")
+        return plain[: len(data)]
+
+    return unmasked
+
+
+def _next_frame(found: Scan, file: OpenFile, at: int, size: int) -> int | None:
     """The next offset from `at` on at which a block record begins; None where only the zero tail follows."""
+    path = file.file.path
     other = next((n for n in NETWORKS.values() if file.read(at, 4) == n.magic and n is not found.network), None)
     if other is not None:
         raise GeldspurError(
-            f"{file.path.name} holds a block of {other.name}, not of {found.network.name}",
-            where=f"{file.path}, offset {at:,}",
+            f"{path.name} holds a block of {other.name}, not of {found.network.name}",
+            where=f"{path}, offset {at:,}",
             todo=f"index it with --network {other.name}" if at == 0 else "keep each network's files apart",
-        )
-    if at == 0 and not _is_zero_tail(file, at, size) and _find_magic(found, file, 0, size) is None:
-        raise GeldspurError(
-            f"{file.path.name} is not a {found.network.name} block file",
-            where=f"{file.path}, offset 0",
-            todo="check --network, and that the node's xor.dat lies beside its files",
         )
     if _is_zero_tail(file, at, size):
         return None
-    following = _find_magic(found, file, at + 1, size)
+    following = _find_magic(found, file, at + 1 if at else 0, size)
+    if at == 0 and following is None:
+        raise GeldspurError(
+            f"{path.name} is not a {found.network.name} block file",
+            where=f"{path}, offset 0",
+            todo="check --network, and that the node's xor.dat lies beside its files",
+        )
     end = size if following is None else following
-    found.notes.append(f"{file.path.name}: {end - at:,} bytes at offset {at:,} are no block and were passed over")
+    found.notes.append(f"{path.name}: {end - at:,} bytes at offset {at:,} are no block and were passed over")
     return following
 
 
-def _is_zero_tail(file: BlockFile, at: int, size: int) -> bool:
+def _is_zero_tail(file: OpenFile, at: int, size: int) -> bool:
     """Are all bytes from `at` on zero on disk? (The preallocated tail is not obfuscated.)"""
-    return not any(any(part) for _, part in _windows(BlockFile(file.path, b""), at, size))
+    raw = OpenFile(BlockFile(file.file.path, b""), file.handle)
+    return not any(any(part) for _, part in _windows(raw, at, size))
 
 
-def _find_magic(found: Scan, file: BlockFile, at: int, size: int) -> int | None:
+def _find_magic(found: Scan, file: OpenFile, at: int, size: int) -> int | None:
     """Where a frame follows whose header carries work: a stray magic inside other data does not pass."""
     for start, window in _windows(file, at, size):
         hit = window.find(found.network.magic)
         while hit >= 0:
-            head = file.read(start + hit, FRAME + HEADER_SIZE)
+            head = file.read(start + hit, _HEAD)
             length = int.from_bytes(head[4:8], "little")
-            if len(head) == FRAME + HEADER_SIZE and HEADER_SIZE < length <= MAX_BLOCK:
+            if len(head) == _HEAD and HEADER_SIZE < length <= MAX_BLOCK:
                 header = parse_header(head[FRAME:])
                 if header.has_work(found.network):
                     return start + hit
@@ -211,7 +271,7 @@ def _find_magic(found: Scan, file: BlockFile, at: int, size: int) -> int | None:
     return None
 
 
-def _windows(file: BlockFile, at: int, size: int) -> Iterator[tuple[int, bytes]]:
+def _windows(file: OpenFile, at: int, size: int) -> Iterator[tuple[int, bytes]]:
     """The file from `at` on, in windows that overlap by three bytes so that no magic is cut in two."""
     while at < size:
         yield at, file.read(at, _WINDOW + 3)
@@ -220,11 +280,19 @@ def _windows(file: BlockFile, at: int, size: int) -> Iterator[tuple[int, bytes]]
 
 def block_of(files: Sequence[BlockFile], file: int, offset: int, size: int) -> npt.NDArray[np.uint8]:
     """One block's plain bytes, uint8[size]; GeldspurError where the file has become shorter."""
-    data = files[file].read(offset, size)
-    if len(data) != size:
+    target = np.empty(size, np.uint8)
+    with files[file].open() as opened:
+        fill(opened, offset, target)
+    return target
+
+
+def fill(file: OpenFile, offset: int, target: npt.NDArray[np.uint8]) -> None:
+    """Fill the whole of `target` with the plain bytes at `offset`; GeldspurError where the file ends before."""
+    got = file.read_into(offset, target)
+    if got != len(target):
+        path = file.file.path
         raise GeldspurError(
-            f"{files[file].path.name} has become shorter",
-            where=f"{files[file].path}, offset {offset:,}: asked for {size:,} bytes, got {len(data):,}",
+            f"{path.name} has become shorter",
+            where=f"{path}, offset {offset:,}: asked for {len(target):,} bytes, got {got:,}",
             todo="restore the file",
         )
-    return np.frombuffer(data, np.uint8)

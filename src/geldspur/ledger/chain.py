@@ -1,25 +1,68 @@
 """Which of the blocks found are the best chain, in order of height."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
+import numpy as np
+
+from geldspur.bitcoin.headers import HEADER_SIZE, double_sha256, parse_header, target_of
+from geldspur.bitcoin.networks import Network
 from geldspur.errors import GeldspurError
-from geldspur.ledger.blockfiles import Record, Scan
+from geldspur.ledger.sources import BlockRef, Chain
+
+__all__ = ["Chain", "CutOff", "Found", "best_chain"]
+
+_PREVIOUS = slice(4, 36)
+_BITS = slice(72, 76)
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """The best chain from the genesis block on, and what else the files hold."""
+class CutOff:
+    """A block whose header is there but whose end is not: only `there` of its bytes are."""
 
-    records: list[Record]
-    stale: list[Record]
-    """Blocks that connect to the genesis block but are not on the best chain."""
-    duplicates: int
-    tied: bool
-    """Two tips carried the most work; the one with the smaller hash was taken."""
+    block: BlockRef
+    there: int
 
 
-def best_chain(scan: Scan, to_height: int | None = None) -> Chain:
-    """Order the scanned blocks; the tip with the most work wins, whatever the order of the files.
+@dataclass(slots=True)
+class Found:
+    """All blocks of a source, in the order in which they were found: one entry of each list a block."""
+
+    network: Network
+    names: Sequence[str]
+    unit: str = "offset"
+    headers: list[bytes] = field(default_factory=list)
+    size: list[int] = field(default_factory=list)
+    file: list[int] = field(default_factory=list)
+    offset: list[int] = field(default_factory=list)
+    cut_off: list[CutOff] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What else was met: unreadable stretches between blocks, a file that ends inside a frame."""
+
+    def add(self, header: bytes, size: int, file: int, offset: int) -> None:
+        """Note one more block."""
+        self.headers.append(header)
+        self.size.append(size)
+        self.file.append(file)
+        self.offset.append(offset)
+
+    def place(self, file: int, offset: int) -> str:
+        """An address as messages name it."""
+        return f"{self.names[file]}, {self.unit} {offset:,}"
+
+    def ref(self, row: int) -> BlockRef:
+        """One block as an object."""
+        file, offset = self.file[row], self.offset[row]
+        return BlockRef(parse_header(self.headers[row]), self.size[row], file, offset, self.place(file, offset))
+
+    @property
+    def records(self) -> list[BlockRef]:
+        """All blocks as objects."""
+        return [self.ref(row) for row in range(len(self.size))]
+
+
+def best_chain(found: Found, to_height: int | None = None) -> Chain:
+    """Order the blocks found; the tip with the most work wins, whatever the order of the files.
 
     Where two tips carry equal work Core keeps the one that it saw first, which the files don't tell; the
     smaller hash decides here, so that the answer depends on the blocks alone.
@@ -27,83 +70,101 @@ def best_chain(scan: Scan, to_height: int | None = None) -> Chain:
     Raises `GeldspurError` for a header without its work, a chain that doesn't begin at the network's genesis
     block, or blocks whose ancestor is missing (unless `to_height` lies below the gap).
     """
-    by_hash, duplicates = _unique(scan)
-    children: dict[bytes, list[bytes]] = {}
-    for name, record in by_hash.items():
-        children.setdefault(record.header.previous, []).append(name)
-    genesis = scan.network.genesis_hash
-    if genesis not in by_hash:
-        raise _no_genesis(scan)
-    height, work = _walk(genesis, by_hash, children)
-    tips = [name for name in height if name not in children]
-    most = max(work[name] for name in tips)
-    best = sorted((name for name in tips if work[name] == most), key=lambda name: name[::-1])
+    hashes, rows, works = _unique(found)
+    if found.network.genesis_hash not in rows:
+        raise _no_genesis(found)
+    parent = [rows.get(header[_PREVIOUS], -1) for header in found.headers]
+    height, work = _connect(rows, rows[found.network.genesis_hash], parent, works)
+    most = max(work)
+    best = sorted((row for row in rows.values() if work[row] == most), key=lambda row: hashes[row][::-1])
     chain = [best[0]]
-    while chain[-1] != genesis:
-        chain.append(by_hash[chain[-1]].header.previous)
+    while height[chain[-1]]:
+        chain.append(parent[chain[-1]])
     chain.reverse()
     if to_height is None or to_height >= len(chain):
-        _refuse_gaps(scan, by_hash, height, to_height, len(chain) - 1)
+        _refuse_gaps(found, rows, height, to_height, len(chain) - 1)
     on_chain = set(chain)
-    stale = sorted((n for n in height if n not in on_chain), key=lambda n: (height[n], n[::-1]))
+    stale = sorted(
+        (row for row in rows.values() if height[row] >= 0 and row not in on_chain),
+        key=lambda row: (height[row], hashes[row][::-1]),
+    )
     if to_height is not None:
         chain = chain[: to_height + 1]
-    return Chain([by_hash[n] for n in chain], [by_hash[n] for n in stale], duplicates, len(best) > 1)
+    order = np.array(chain, np.int64)
+    return Chain(
+        found.network, 0,
+        np.frombuffer(b"".join([found.headers[row] for row in chain]), np.uint8).reshape(-1, HEADER_SIZE),
+        np.frombuffer(b"".join([hashes[row] for row in chain]), np.uint8).reshape(-1, 32),
+        np.array(found.size, np.int64)[order], np.array(found.file, np.uint32)[order],
+        np.array(found.offset, np.int64)[order], found.names, found.unit,
+        [found.ref(row) for row in stale], len(hashes) - len(rows), len(best) > 1,
+    )  # fmt: skip
 
 
-def _unique(scan: Scan) -> tuple[dict[bytes, Record], int]:
-    by_hash: dict[bytes, Record] = {}
-    duplicates = 0
-    for record in scan.records:
-        if not record.header.has_work(scan.network):
+def _unique(found: Found) -> tuple[list[bytes], dict[bytes, int], list[int]]:
+    """Hash of every block found, the first row of each hash, and the work behind each row's header."""
+    hashes: list[bytes] = []
+    works: list[int] = []
+    rows: dict[bytes, int] = {}
+    targets: dict[bytes, tuple[int, int]] = {}
+    for row, header in enumerate(found.headers):
+        name = double_sha256(header)
+        bits = header[_BITS]
+        if bits not in targets:
+            target = target_of(int.from_bytes(bits, "little"))
+            # Source of the work: Core's GetBlockProof.
+            targets[bits] = (target if target <= found.network.pow_limit else 0, (1 << 256) // (target + 1))
+        target, work = targets[bits]
+        if int.from_bytes(name, "little") > target:
             raise GeldspurError(
                 "a block header does not carry the work that it claims: the file is damaged or foreign",
-                where=_place(scan, record),
+                where=found.ref(row).place,
                 todo="copy the file again from the node",
             )
-        if record.header.hash in by_hash:
-            duplicates += 1
-        else:
-            by_hash[record.header.hash] = record
-    return by_hash, duplicates
+        hashes.append(name)
+        works.append(work)
+        rows.setdefault(name, row)
+    return hashes, rows, works
 
 
-def _walk(
-    genesis: bytes, by_hash: dict[bytes, Record], children: dict[bytes, list[bytes]]
-) -> tuple[dict[bytes, int], dict[bytes, int]]:
-    """Height and summed work of every block that connects to the genesis block."""
-    height = {genesis: 0}
-    work = {genesis: by_hash[genesis].header.work}
-    waiting = [genesis]
-    while waiting:
-        parent = waiting.pop()
-        for child in children.get(parent, ()):
-            height[child] = height[parent] + 1
-            work[child] = work[parent] + by_hash[child].header.work
-            waiting.append(child)
-    return height, work
+def _connect(rows: dict[bytes, int], genesis: int, parent: list[int], works: list[int]) -> tuple[list[int], list[int]]:
+    """Height and summed work of every row; -1 and 0 where a row doesn't connect to the genesis block."""
+    unknown, apart = -2, -1
+    height, total = [unknown] * len(parent), [0] * len(parent)
+    height[genesis], total[genesis] = 0, works[genesis]
+    for row in rows.values():
+        waiting, at = [], row
+        while at >= 0 and height[at] == unknown:
+            waiting.append(at)
+            at = parent[at]
+        for child in reversed(waiting):
+            if at < 0 or height[at] == apart:
+                height[child] = apart
+            else:
+                height[child] = height[at] + 1
+                total[child] = total[at] + works[child]
+            at = child
+    return height, total
 
 
-def _refuse_gaps(
-    scan: Scan, by_hash: dict[bytes, Record], height: dict[bytes, int], to_height: int | None, tip: int
-) -> None:
+def _refuse_gaps(found: Found, rows: dict[bytes, int], height: list[int], to_height: int | None, tip: int) -> None:
     """A ledger that silently ends before its blocks do would hide payments."""
-    cut = [r for r in scan.cut_off if r.header.hash not in by_hash]
+    cut = [c for c in found.cut_off if c.block.header.hash not in rows]
     if cut:
-        have = scan.files[cut[0].file].path.stat().st_size - cut[0].offset
         raise GeldspurError(
-            f"a file is cut off: block {cut[0].header.hash[::-1].hex()} has {cut[0].size:,} bytes, "
-            f"of which {have:,} are there",
-            where=_place(scan, cut[0]),
+            f"a file is cut off: block {cut[0].block.header.hash[::-1].hex()} has {cut[0].block.size:,} bytes, "
+            f"of which {cut[0].there:,} are there",
+            where=cut[0].block.place,
             todo=f"copy the file again, or index what is whole with --to-height {tip}",
         )
-    orphans = [record for name, record in by_hash.items() if name not in height]
+    orphans = [row for row in rows.values() if height[row] < 0]
     if orphans:
-        missing = sorted({r.header.previous[::-1].hex() for r in orphans if r.header.previous not in by_hash})
+        parents = {found.headers[row][_PREVIOUS] for row in orphans}
+        missing = sorted(name[::-1].hex() for name in parents if name not in rows)
         raise GeldspurError(
             f"the chain has a gap: {len(orphans):,} blocks wait for block {missing[0] if missing else '?'}, "
             "which is in none of the files",
-            where="; ".join([_place(scan, orphans[0]), *scan.notes[:3]]),
+            where="; ".join([found.ref(orphans[0]).place, *found.notes[:3]]),
             todo=f"add the missing file, or index the part from the genesis block on with --to-height {tip}",
         )
     if to_height is not None and to_height > tip:
@@ -113,14 +174,11 @@ def _refuse_gaps(
         )
 
 
-def _no_genesis(scan: Scan) -> GeldspurError:
-    first = min(scan.records + scan.cut_off, key=lambda record: record.header.time)
+def _no_genesis(found: Found) -> GeldspurError:
+    blocks = [*(found.ref(row) for row in range(min(len(found.size), 1000))), *(c.block for c in found.cut_off)]
+    first = min(blocks, key=lambda block: block.header.time)
     return GeldspurError(
-        f"the {scan.network.name} genesis block {scan.network.genesis_id} is in none of the files",
-        where=_place(scan, first),
+        f"the {found.network.name} genesis block {found.network.genesis_id} is in none of the files",
+        where=first.place,
         todo="a ledger begins at the genesis block: add blk00000.dat (and its xor.dat), or check --network",
     )
-
-
-def _place(scan: Scan, record: Record) -> str:
-    return f"{scan.files[record.file].path}, offset {record.offset:,}"
