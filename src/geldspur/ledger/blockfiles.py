@@ -87,7 +87,7 @@ class OpenFile:
     def read_into(self, offset: int, target: npt.NDArray[np.uint8]) -> int:
         """Fill `target` with the plain bytes at `offset`; returns how many there are."""
         done = 0
-        view = memoryview(target)
+        view = target.data
         while done < len(target) and (part := os.preadv(self.handle, [view[done:]], offset + done)):
             done += part
         if self.file.key:

@@ -31,7 +31,7 @@ class Found:
     network: Network
     names: Sequence[str]
     unit: str = "offset"
-    headers: bytearray = field(default_factory=bytearray)
+    headers: list[bytes] = field(default_factory=list)
     size: list[int] = field(default_factory=list)
     file: list[int] = field(default_factory=list)
     offset: list[int] = field(default_factory=list)
@@ -41,14 +41,10 @@ class Found:
 
     def add(self, header: bytes, size: int, file: int, offset: int) -> None:
         """Note one more block."""
-        self.headers += header
+        self.headers.append(header)
         self.size.append(size)
         self.file.append(file)
         self.offset.append(offset)
-
-    def header(self, row: int) -> bytes:
-        """The 80 bytes of one block's header."""
-        return bytes(self.headers[row * HEADER_SIZE : (row + 1) * HEADER_SIZE])
 
     def place(self, file: int, offset: int) -> str:
         """An address as messages name it."""
@@ -57,7 +53,7 @@ class Found:
     def ref(self, row: int) -> BlockRef:
         """One block as an object."""
         file, offset = self.file[row], self.offset[row]
-        return BlockRef(parse_header(self.header(row)), self.size[row], file, offset, self.place(file, offset))
+        return BlockRef(parse_header(self.headers[row]), self.size[row], file, offset, self.place(file, offset))
 
     @property
     def records(self) -> list[BlockRef]:
@@ -74,13 +70,11 @@ def best_chain(found: Found, to_height: int | None = None) -> Chain:
     Raises `GeldspurError` for a header without its work, a chain that doesn't begin at the network's genesis
     block, or blocks whose ancestor is missing (unless `to_height` lies below the gap).
     """
-    hashes, rows, duplicates = _unique(found)
+    hashes, rows, works = _unique(found)
     if found.network.genesis_hash not in rows:
         raise _no_genesis(found)
-    parent = [-1] * len(hashes)
-    for row in rows.values():
-        parent[row] = rows.get(found.header(row)[_PREVIOUS], -1)
-    height, work = _connect(found, rows, parent)
+    parent = [rows.get(header[_PREVIOUS], -1) for header in found.headers]
+    height, work = _connect(rows, rows[found.network.genesis_hash], parent, works)
     most = max(work)
     best = sorted((row for row in rows.values() if work[row] == most), key=lambda row: hashes[row][::-1])
     chain = [best[0]]
@@ -99,46 +93,45 @@ def best_chain(found: Found, to_height: int | None = None) -> Chain:
     order = np.array(chain, np.int64)
     return Chain(
         found.network, 0,
-        np.frombuffer(bytes(found.headers), np.uint8).reshape(-1, HEADER_SIZE)[order],
-        np.frombuffer(b"".join(hashes[row] for row in chain), np.uint8).reshape(-1, 32),
+        np.frombuffer(b"".join([found.headers[row] for row in chain]), np.uint8).reshape(-1, HEADER_SIZE),
+        np.frombuffer(b"".join([hashes[row] for row in chain]), np.uint8).reshape(-1, 32),
         np.array(found.size, np.int64)[order], np.array(found.file, np.uint32)[order],
         np.array(found.offset, np.int64)[order], found.names, found.unit,
-        [found.ref(row) for row in stale], duplicates, len(best) > 1,
+        [found.ref(row) for row in stale], len(hashes) - len(rows), len(best) > 1,
     )  # fmt: skip
 
 
-def _unique(found: Found) -> tuple[list[bytes], dict[bytes, int], int]:
-    """Hash of every block found, the first row of each hash, and how many rows repeat one."""
+def _unique(found: Found) -> tuple[list[bytes], dict[bytes, int], list[int]]:
+    """Hash of every block found, the first row of each hash, and the work behind each row's header."""
     hashes: list[bytes] = []
+    works: list[int] = []
     rows: dict[bytes, int] = {}
-    targets: dict[bytes, int] = {}
-    duplicates = 0
-    for row in range(len(found.size)):
-        header = found.header(row)
+    targets: dict[bytes, tuple[int, int]] = {}
+    for row, header in enumerate(found.headers):
         name = double_sha256(header)
         bits = header[_BITS]
         if bits not in targets:
             target = target_of(int.from_bytes(bits, "little"))
-            targets[bits] = target if target <= found.network.pow_limit else 0
-        if int.from_bytes(name, "little") > targets[bits]:
+            # Source of the work: Core's GetBlockProof.
+            targets[bits] = (target if target <= found.network.pow_limit else 0, (1 << 256) // (target + 1))
+        target, work = targets[bits]
+        if int.from_bytes(name, "little") > target:
             raise GeldspurError(
                 "a block header does not carry the work that it claims: the file is damaged or foreign",
                 where=found.ref(row).place,
                 todo="copy the file again from the node",
             )
         hashes.append(name)
-        if rows.setdefault(name, row) != row:
-            duplicates += 1
-    return hashes, rows, duplicates
+        works.append(work)
+        rows.setdefault(name, row)
+    return hashes, rows, works
 
 
-def _connect(found: Found, rows: dict[bytes, int], parent: list[int]) -> tuple[list[int], list[int]]:
+def _connect(rows: dict[bytes, int], genesis: int, parent: list[int], works: list[int]) -> tuple[list[int], list[int]]:
     """Height and summed work of every row; -1 and 0 where a row doesn't connect to the genesis block."""
     unknown, apart = -2, -1
-    height, work = [unknown] * len(parent), [0] * len(parent)
-    genesis = rows[found.network.genesis_hash]
-    cache: dict[bytes, int] = {}
-    height[genesis], work[genesis] = 0, _work_of(found.header(genesis)[_BITS], cache)
+    height, total = [unknown] * len(parent), [0] * len(parent)
+    height[genesis], total[genesis] = 0, works[genesis]
     for row in rows.values():
         waiting, at = [], row
         while at >= 0 and height[at] == unknown:
@@ -149,16 +142,9 @@ def _connect(found: Found, rows: dict[bytes, int], parent: list[int]) -> tuple[l
                 height[child] = apart
             else:
                 height[child] = height[at] + 1
-                work[child] = work[at] + _work_of(found.header(child)[_BITS], cache)
+                total[child] = total[at] + works[child]
             at = child
-    return height, work
-
-
-def _work_of(bits: bytes, cache: dict[bytes, int]) -> int:
-    """The expected number of hashes behind a header with these bits (Core's GetBlockProof)."""
-    if bits not in cache:
-        cache[bits] = (1 << 256) // (target_of(int.from_bytes(bits, "little")) + 1)
-    return cache[bits]
+    return height, total
 
 
 def _refuse_gaps(found: Found, rows: dict[bytes, int], height: list[int], to_height: int | None, tip: int) -> None:
@@ -173,7 +159,7 @@ def _refuse_gaps(found: Found, rows: dict[bytes, int], height: list[int], to_hei
         )
     orphans = [row for row in rows.values() if height[row] < 0]
     if orphans:
-        parents = {found.header(row)[_PREVIOUS] for row in orphans}
+        parents = {found.headers[row][_PREVIOUS] for row in orphans}
         missing = sorted(name[::-1].hex() for name in parents if name not in rows)
         raise GeldspurError(
             f"the chain has a gap: {len(orphans):,} blocks wait for block {missing[0] if missing else '?'}, "
@@ -189,7 +175,7 @@ def _refuse_gaps(found: Found, rows: dict[bytes, int], height: list[int], to_hei
 
 
 def _no_genesis(found: Found) -> GeldspurError:
-    blocks = [*found.records[:1000], *(cut.block for cut in found.cut_off)]
+    blocks = [*(found.ref(row) for row in range(min(len(found.size), 1000))), *(c.block for c in found.cut_off)]
     first = min(blocks, key=lambda block: block.header.time)
     return GeldspurError(
         f"the {found.network.name} genesis block {found.network.genesis_id} is in none of the files",

@@ -1,6 +1,5 @@
 """Bitcoin Core's own files as a source of blocks."""
 
-import os
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -89,7 +88,7 @@ class CoreFiles:
 def _stamp(path: Path) -> tuple[int, int]:
     """Size and time of the last change: what shows that a file is no longer what was scanned."""
     try:
-        status = os.stat(path)
+        status = path.stat()
     except OSError as error:
         raise GeldspurError(f"{path.name} can't be read: {error.strerror}", where=str(path)) from error
     return status.st_size, status.st_mtime_ns

@@ -6,7 +6,7 @@ the hash that the next one names. What a source can't give is told in docs/sourc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -64,6 +64,7 @@ class Chain:
     """Two tips carried the most work; the one with the smaller hash was taken."""
 
     def __len__(self) -> int:
+        """How many blocks."""
         return len(self.size)
 
     def ref(self, row: int) -> BlockRef:
@@ -80,19 +81,6 @@ class Chain:
     def records(self) -> list[BlockRef]:
         """All blocks as objects."""
         return self.refs(0, len(self))
-
-    @property
-    def tip_height(self) -> int:
-        """The height of the last block."""
-        return self.first_height + len(self) - 1
-
-    def between(self, first: int, last: int) -> "Chain":
-        """The blocks of heights `first` to `last`."""
-        rows = slice(first - self.first_height, last + 1 - self.first_height)
-        return replace(
-            self, first_height=first, header=self.header[rows], hash=self.hash[rows], size=self.size[rows],
-            file=self.file[rows], offset=self.offset[rows],
-        )  # fmt: skip
 
     def behind(self, known: Bytes | None) -> "Chain":
         """What follows the last block that the caller knows too.
@@ -148,19 +136,15 @@ class Source(Protocol):
 
 def reopen(description: dict[str, Any]) -> Source:
     """The source that `describe` told of, for reading blocks by refs whose `file` and `offset` were kept."""
-    from geldspur.ledger.core_files import CoreFiles
-    from geldspur.ledger.node import Node
-    from geldspur.ledger.parquet_source import ParquetTables
+    kind = description.get("kind")
+    if kind == "core-files":
+        from geldspur.ledger.core_files import CoreFiles
 
-    kinds = {"core-files": CoreFiles, "node": Node, "parquet": ParquetTables}
-    kind = kinds.get(description.get("kind", ""))
-    if kind is None:
-        raise GeldspurError(
-            f"the ledger's record of its source names a kind that this version doesn't know: "
-            f"{description.get('kind')!r}",
-            todo="index the blocks again",
-        )
-    return kind.from_description(description)  # type: ignore[attr-defined,no-any-return]
+        return CoreFiles.from_description(description)
+    raise GeldspurError(
+        f"the ledger's record of its source names a kind that this version doesn't know: {kind!r}",
+        todo="index the blocks again",
+    )
 
 
 def read_block(source: Source, ref: BlockRef) -> bytes:
