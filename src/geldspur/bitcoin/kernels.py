@@ -7,7 +7,10 @@ deserialize is refused here: non-canonical lengths, unknown flags, superfluous w
 import numpy as np
 from numba import njit
 
+from geldspur.bitcoin import sha256
+from geldspur.bitcoin.message_kernels import QUEUE, QUEUE_BYTES, hash_queue, new_work, queue_message, queue_stripped, root_of
 from geldspur.bitcoin.sha256 import double_sha256
+from geldspur.bitcoin.words import load_u8, load_u32, load_u64, same_bytes
 
 OK = 0
 TRUNCATED = 1
@@ -17,6 +20,8 @@ EXTRA_BYTES = 4
 NO_TRANSACTION = 5
 EMPTY_WITNESS = 6
 NO_INPUT = 7
+BAD_ROOT = 8
+TWIN = 9
 
 FAULTS = {
     TRUNCATED: "the data end in the middle of a field",
@@ -26,7 +31,15 @@ FAULTS = {
     NO_TRANSACTION: "the block holds no transaction",
     EMPTY_WITNESS: "a transaction is marked as carrying witnesses but carries none",
     NO_INPUT: "a transaction has no input",
+    BAD_ROOT: "its transactions do not hash to its header",
+    TWIN: "equal transactions stand side by side, so that another block has the same Merkle root",
 }
+
+MIN_TX = 51
+"""The least bytes that a transaction takes: one input, no output."""
+MIN_BLOCK = 81 + MIN_TX
+MIN_INPUT = 41
+MIN_OUTPUT = 9
 
 # Bits of `in_signs`: how an input was signed, as far as its first signature shows.
 SIGN_ECDSA = 1
@@ -267,8 +280,8 @@ def decode_block(
     out_start, out_end int64[O] (payload of the script in `buf`). `scratch` uint8 must hold the largest
     transaction and 128 bytes more.
     """
-    state = np.empty(8, np.uint32)
-    words = np.empty(64, np.uint32)
+    state = np.empty(80, np.uint32)
+    words = np.empty(1, np.uint32)
     inner = np.empty(192, np.uint8)
     t, i, o = first_tx, first_in, first_out
     n_tx, at, _ = _compact(buf, start + 80, end)
@@ -335,40 +348,254 @@ def _u32(buf, at):
     )
 
 
-@njit(cache=True)
 def merkle_root(txids, first, count, root, level):
     """Merkle root of `txids[first:first+count]` (uint8[T,32]) into `root` (uint8[32]).
 
     `level` uint8[>= count + 1, 32] is scratch. Returns True where two equal hashes stand side by side as a
     pair on any level: such a block has a twin with the same root (CVE-2012-2459) and is refused by Core.
     """
-    state = np.empty(8, np.uint32)
-    words = np.empty(64, np.uint32)
-    inner = np.empty(192, np.uint8)
-    pair = np.empty(64 + 128, np.uint8)
-    for k in range(count):
-        for b in range(32):
-            level[k, b] = txids[first + k, b]
-    n = count
-    twin = False
-    while n > 1:
-        for k in range(0, n - 1, 2):
-            same = True
-            for b in range(32):
-                if level[k, b] != level[k + 1, b]:
-                    same = False
+    return _merkle_root(sha256.chosen(), txids, first, count, root, level)
+
+
+@njit(cache=True, nogil=True)
+def _merkle_root(engine, txids, first, count, root, level):
+    _, blocks, state = new_work()
+    return root_of(engine, txids, first, count, root, level, blocks, state)
+
+
+@njit(cache=True)
+def _length(buf, at, end):
+    """A CompactSize at `at`, the one-byte form first: (value, next offset, fault)."""
+    if at < end:
+        first = load_u8(buf, at)
+        if first < 253:
+            return first, at + 1, OK
+    return _compact(buf, at, end)
+
+
+@njit(cache=True)
+def _string(buf, at, end):
+    """A length-prefixed string at `at`: (start of its content, offset behind it, fault)."""
+    length, at, fault = _length(buf, at, end)
+    if fault != OK:
+        return at, at, fault
+    if length > end - at:
+        return at, at, TRUNCATED
+    return at, at + length, OK
+
+
+@njit(cache=True)
+def _payload(buf, at, end):
+    """`classify`, the usual forms first: (type, offset of the payload, its length)."""
+    n = end - at
+    if n == 25:
+        if (load_u32(buf, at) & 0xFFFFFF) == 0x14A976 and (load_u32(buf, at + 21) >> 16) == 0xAC88:
+            return _P2PKH, at + 3, 20
+    elif n == 22:
+        if (load_u32(buf, at) & 0xFFFF) == 0x1400:
+            return _P2WPKH, at + 2, 20
+    elif n == 23:
+        if (load_u32(buf, at) & 0xFFFF) == 0x14A9 and load_u8(buf, at + 22) == 0x87:
+            return _P2SH, at + 2, 20
+    elif n == 34:
+        head = load_u32(buf, at) & 0xFFFF
+        if head == 0x2051:
+            return _P2TR, at + 2, 32
+        if head == 0x2000:
+            return _P2WSH, at + 2, 32
+    script_type, start, stop = classify(buf, at, end)
+    return script_type, start, 0 if script_type == _RETURN else stop - start
+
+
+@njit(cache=True)
+def _script_signs(buf, at, end):
+    """Signs of an input's scriptSig."""
+    if at == end:
+        return 0
+    p, q, k, m = _first_pushes(buf, at, end)
+    return _signs_of(buf, p, q, k, m) if p >= 0 else 0
+
+
+@njit(cache=True)
+def _inputs(buf, at, end, count, i, in_at, in_sequence, in_signs):
+    """Read `count` inputs into rows `i ..`: (next row, next offset, fault)."""
+    for _ in range(count):
+        if end - at < 36:
+            return i, at, TRUNCATED
+        script, stop, fault = _string(buf, at + 36, end)
+        if fault != OK:
+            return i, stop, fault
+        if end - stop < 4:
+            return i, stop, TRUNCATED
+        in_at[i] = at
+        in_signs[i] = _script_signs(buf, script, stop)
+        in_sequence[i] = load_u32(buf, stop)
+        i += 1
+        at = stop + 4
+    return i, at, OK
+
+
+@njit(cache=True)
+def _outputs(buf, at, end, count, o, out_value, out_type, out_at, out_length):
+    """Read `count` outputs into rows `o ..`: (next row, next offset, fault)."""
+    for _ in range(count):
+        if end - at < 8:
+            return o, at, TRUNCATED
+        script, stop, fault = _string(buf, at + 8, end)
+        if fault != OK:
+            return o, stop, fault
+        out_value[o] = np.int64(load_u64(buf, at))
+        out_type[o], out_at[o], out_length[o] = _payload(buf, script, stop)
+        o += 1
+        at = stop
+    return o, at, OK
+
+
+@njit(cache=True)
+def _witnesses(buf, at, end, count, i, in_signs):
+    """Read the witnesses of `count` inputs, whose rows begin at `i`: (next offset, fault)."""
+    any_item = False
+    for row in range(i, i + count):
+        items, at, fault = _length(buf, at, end)
+        if fault != OK:
+            return at, fault
+        any_item = any_item or items > 0
+        p, q, k, m = -1, -1, -1, -1
+        for _ in range(items):
+            start, at, fault = _string(buf, at, end)
+            if fault != OK:
+                return at, fault
+            if p < 0 and at > start:
+                p, q = start, at
+            elif p >= 0 and k < 0:
+                k, m = start, at
+        if p >= 0:
+            in_signs[row] = _signs_of(buf, p, q, k, m)
+    return at, OK if any_item else EMPTY_WITNESS
+
+
+@njit(cache=True)
+def _roots(engine, buf, starts, block_tx, checked, decoded, txid, scratch, blocks, state, root):
+    """Check the Merkle roots of blocks `checked .. decoded`: (fault, block)."""
+    for b in range(checked, decoded):
+        first = block_tx[b]
+        twin = root_of(engine, txid, first, block_tx[b + 1] - first, root, scratch, blocks, state)
+        if not same_bytes(root, 0, buf, starts[b] + 36, 32):
+            return BAD_ROOT, b
+        if twin:
+            return TWIN, b
+    return OK, decoded
+
+
+@njit(cache=True, nogil=True)
+def _decode_blocks(
+    engine, buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+    in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
+):  # fmt: skip
+    jobs, blocks, state = new_work()
+    root = np.empty(32, np.uint8)
+    level = scratch[QUEUE_BYTES:]
+    t, i, o = 0, 0, 0
+    hashed, waiting, free, checked = 0, 0, 0, 0
+    block_tx[0] = 0
+    fault, at = OK, 0
+    b = 0
+    while b < starts.size:
+        start = starts[b]
+        if sizes[b] < 81 or start < 0 or start > buf.size - sizes[b]:
+            fault, at = TRUNCATED, start
+            break
+        end = start + sizes[b]
+        n_tx, at, fault = _length(buf, start + 80, end)
+        if fault == OK and n_tx == 0:
+            fault = NO_TRANSACTION
+        if fault != OK:
+            break
+        for _ in range(n_tx):
+            if end - at < 10:
+                fault = TRUNCATED
+                break
+            begin = at
+            body = at + 4
+            segwit = load_u8(buf, body) == 0 and load_u8(buf, body + 1) != 0
+            if segwit:
+                if load_u8(buf, body + 1) != 1:
+                    at = body
+                    fault = BAD_FLAG
                     break
-            twin = twin or same
-        if n % 2 == 1:
-            for b in range(32):
-                level[n, b] = level[n - 1, b]
-            n += 1
-        for k in range(0, n, 2):
-            for b in range(32):
-                pair[b] = level[k, b]
-                pair[32 + b] = level[k + 1, b]
-            double_sha256(pair, 64, level[k // 2], state, words, inner)
-        n //= 2
-    for b in range(32):
-        root[b] = level[0, b]
-    return twin
+                body += 2
+            inputs, at, fault = _length(buf, body, end)
+            if fault == OK and inputs == 0:
+                fault = NO_INPUT
+            if fault != OK:
+                break
+            tx_in[t], tx_out[t] = i, o
+            i, at, fault = _inputs(buf, at, end, inputs, i, in_at, in_sequence, in_signs)
+            if fault != OK:
+                break
+            outputs, at, fault = _length(buf, at, end)
+            if fault != OK:
+                break
+            o, at, fault = _outputs(buf, at, end, outputs, o, out_value, out_type, out_at, out_length)
+            if fault != OK:
+                break
+            body_end = at
+            if segwit:
+                at, fault = _witnesses(buf, at, end, inputs, tx_in[t], in_signs)
+                if fault != OK:
+                    break
+            if end - at < 4:
+                fault = TRUNCATED
+                break
+            at += 4
+            version[t] = np.int32(load_u32(buf, begin))
+            locktime[t] = load_u32(buf, at - 4)
+            size[t] = at - begin
+            base_size[t] = body_end - body + 8
+            if segwit:
+                free = queue_stripped(jobs, waiting, scratch, free, buf, begin, body, body_end, at)
+            else:
+                free = queue_message(jobs, waiting, scratch, free, buf, begin, at - begin)
+            t += 1
+            waiting += 1
+            if waiting == QUEUE:
+                hash_queue(engine, jobs, waiting, blocks, state, txid, hashed)
+                hashed, waiting, free = t, 0, 0
+        if fault == OK and at != end:
+            fault = EXTRA_BYTES
+        if fault != OK:
+            break
+        b += 1
+        block_tx[b] = t
+        if waiting == 0 or b == starts.size:
+            if waiting > 0:
+                hash_queue(engine, jobs, waiting, blocks, state, txid, hashed)
+                hashed, waiting, free = t, 0, 0
+            wrong, which = _roots(engine, buf, starts, block_tx, checked, b, txid, level, blocks, state, root)
+            if wrong != OK:
+                return wrong, which, starts[which]
+            checked = b
+    tx_in[t], tx_out[t] = i, o
+    if fault != OK:
+        # A wrong root of an earlier block is told first, whatever has been hashed already.
+        hash_queue(engine, jobs, waiting, blocks, state, txid, hashed)
+        wrong, which = _roots(engine, buf, starts, block_tx, checked, b, txid, level, blocks, state, root)
+        if wrong != OK:
+            return wrong, which, starts[which]
+        return fault, b, at
+    return OK, b, at
+
+
+def decode_blocks(buf, starts, sizes, *columns):
+    """Decode and check the blocks `buf[starts[b] : starts[b] + sizes[b]]` in one pass into columns.
+
+    `columns`, all written from row 0 on: block_tx int64[B+1]; txid uint8[T,32], version int32[T], locktime, size,
+    base_size uint32[T]; tx_in, tx_out int64[T+1] (first input and output of each transaction); in_at uint32[I]
+    (offset in `buf` of txid and vout of the output spent, 36 bytes), in_sequence uint32[I], in_signs uint8[I];
+    out_value int64[O], out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in `buf`); scratch
+    uint8. T, I and O must be at least `sum(sizes)` divided by MIN_TX, MIN_INPUT and MIN_OUTPUT; `batch.Batch`
+    allocates them.
+
+    Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first block that is wrong.
+    """
+    return _decode_blocks(sha256.chosen(), buf, starts, sizes, *columns)

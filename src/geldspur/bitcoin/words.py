@@ -22,7 +22,7 @@ def _byte_pointer(context, builder, array_type, array, at):
 
 
 def _loader(bits: int):
-    numba_type = {32: types.uint32, 64: types.uint64}[bits]
+    numba_type = {8: types.uint8, 32: types.uint32, 64: types.uint64}[bits]
 
     @intrinsic
     def load(typingctx, array, at):
@@ -36,7 +36,7 @@ def _loader(bits: int):
     return load
 
 
-_load_u32, _load_u64 = _loader(32), _loader(64)
+_load_u8, _load_u32, _load_u64 = _loader(8), _loader(32), _loader(64)
 
 
 @intrinsic
@@ -78,6 +78,13 @@ def _prefetch(typingctx, array, index):
 def _check(array, at, count):
     if _CHECKED and (at < 0 or count < 0 or at + count > array.size * array.itemsize):
         raise IndexError("a kernel reached beyond its array")
+
+
+@njit(cache=True)
+def load_u8(array, at):
+    """The byte at `at`, as int64, without numba's care for negative indices."""
+    _check(array, at, 1)
+    return np.int64(_load_u8(array, np.int64(at)))
 
 
 @njit(cache=True)
@@ -123,7 +130,7 @@ def same_bytes(a, a_at, b, b_at, count):
         last = count - 8
         return _load_u64(a, np.int64(a_at + last)) == _load_u64(b, np.int64(b_at + last))
     while at < count:
-        if (_load_byte(a, a_at + at)) != (_load_byte(b, b_at + at)):
+        if _load_u8(a, np.int64(a_at + at)) != _load_u8(b, np.int64(b_at + at)):
             return False
         at += 1
     return True
@@ -133,16 +140,3 @@ def same_bytes(a, a_at, b, b_at, count):
 def prefetch(array, index):
     """Ask for the cache line of an element; a wrong index does no harm."""
     _prefetch(array, np.int64(index))
-
-
-@intrinsic
-def _load_u8(typingctx, array, at):
-    def codegen(context, builder, signature, args):
-        return builder.load(_byte_pointer(context, builder, signature.args[0], args[0], args[1]))
-
-    return types.uint8(array, types.int64), codegen
-
-
-@njit(inline="always")
-def _load_byte(array, at):
-    return _load_u8(array, np.int64(at))
