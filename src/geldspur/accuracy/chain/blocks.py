@@ -17,6 +17,7 @@ from geldspur.bitcoin.addresses import encode
 from geldspur.bitcoin.headers import HEADER_SIZE, double_sha256
 from geldspur.bitcoin.networks import REGTEST, Network
 from geldspur.bitcoin.scripts import ScriptType, classify
+from geldspur.bitcoin.sha256 import chosen
 from geldspur.errors import UsageError
 from geldspur.ledger.columns import staging, write_json
 from geldspur.progress import SILENT, Progress
@@ -118,19 +119,20 @@ def new_world(txs: int, seed: int, shape: Shape) -> kernels.World:
     """An empty economy that is large enough for `txs` transactions; its memory does not grow beyond."""
     target = [min(max(txs // 10, 2000) * share // 100, most) for _, share, most in WAITS]
     room = [wait * 3 // 2 + 1024 for wait in target]
+    ends = np.cumsum(room)
+    pools = np.array([ends - room, [0, 0, 0], target, [share for share, _, _ in WAITS], ends], np.int64)
     count = np.zeros(kernels.COUNTS, np.int64)
     genesis = [kernels.OWNERS, kernels.TXS, kernels.INPUTS, kernels.OUTPUTS]
     count[genesis] = HUBS, 1, 1, 1
     random = np.array([seed], np.uint64)
     count[kernels.SALT] = int.from_bytes(double_sha256(struct.pack("<Q", seed))[:7], "little")
     return kernels.World(
-        coins=np.zeros((sum(room), 8), np.uint64), first=np.cumsum([0, *room]), size=np.zeros(3, np.int64),
-        target=np.array(target, np.int64), weight=np.array([share for share, _, _ in WAITS], np.int64),
+        coins=np.zeros((sum(room), 8), np.uint64), pools=pools,
         young=np.zeros((kernels.MATURITY, _MINED_OUTPUTS, 8), np.uint64),
         young_size=np.zeros(kernels.MATURITY, np.int64),
         book=np.zeros(min(1 << 20, max(1 << 12, 1 << (txs // 4).bit_length())), np.uint32),
         random=random, count=count, hubs=np.zeros((HUBS, 3), np.int64), types=np.zeros(10, np.int64),
-        in_steps=shape.steps(shape.inputs), out_steps=shape.steps(shape.outputs), script_steps=shape.script_steps,
+        in_steps=shape.steps(shape.inputs), out_steps=shape.steps(shape.outputs), scripts=shape.script_steps,
         op_return=shape.op_return, short=shape.short_signatures,
     )  # fmt: skip
 
@@ -140,8 +142,9 @@ def new_draft() -> kernels.Draft:
     return kernels.Draft(
         body=np.empty(kernels.BODY + kernels.SLACK, np.uint8), coinbase=np.empty(kernels.SLACK, np.uint8),
         txids=np.empty((_TX_ROOM, 32), np.uint8), links=np.empty(_INPUT_ROOM, np.uint64),
-        scratch=np.empty(1 << 20, np.uint8), inputs=np.empty((kernels.MOST_INPUTS, 4), np.uint64),
-        outputs=np.empty((kernels.MOST_OUTPUTS, 3), np.int64), sizes=np.zeros(4, np.int64),
+        scratch=np.empty(1 << 20, np.uint8), inputs=np.empty((kernels.MOST_INPUTS, 3), np.uint64),
+        outputs=np.empty((kernels.MOST_OUTPUTS, 3), np.int64),
+        fresh=np.empty((kernels.TOGETHER * kernels.MOST_OUTPUTS, 8), np.uint64), sizes=np.zeros(4, np.int64),
     )  # fmt: skip
 
 
@@ -210,7 +213,7 @@ class _Chain:
         halvings = height // self._network.halving_interval
         subsidy = 50 * COIN >> halvings if halvings < 64 else 0
         outputs = _MINED_OUTPUTS if mining else 1 + (height % 3 == 0)
-        kernels.make_block(self._world, draft, height, wanted, subsidy, outputs)
+        kernels.make_block(chosen(), self._world, draft, height, wanted, subsidy, outputs)
 
     def _seal(self, draft: kernels.Draft, height: int) -> None:
         n_tx, n_in, body, coinbase = draft.sizes.tolist()
