@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geldspur import __version__
-from geldspur.cli import cases, leads, ledger, tags, wallets
+from geldspur.cli import cases, leads, ledger, simulate, tags, wallets
 from geldspur.cli.output import console_err
 from geldspur.errors import GeldspurError
 
@@ -43,6 +43,7 @@ app.add_typer(tags.app, name="tags")
 app.add_typer(wallets.app, name="wallets")
 leads.register(app)
 cases.register(app)
+app.add_typer(simulate.app, name="simulate")
 
 
 def main() -> None:

@@ -1,0 +1,406 @@
+"""Kernels that make the transactions of a block: who spends what, and who is paid."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+
+from geldspur.accuracy.chain.shapes import HUBS, TO_HUB, TO_NEWCOMER, TO_PAYER
+from geldspur.accuracy.chain.wire.kernels import (
+    below,
+    draw,
+    has_witness,
+    key_of,
+    put_count,
+    put_random,
+    put_script,
+    put_script_sig,
+    put_u32,
+    put_witness,
+    size,
+    type_of,
+)
+from geldspur.bitcoin.message_kernels import QUEUE_BYTES, hash_queue, new_work, queue_message, queue_stripped
+from geldspur.bitcoin.words import copy_bytes, load_u64, store_u64
+
+MATURITY = 100
+MOST_INPUTS = 512
+MOST_OUTPUTS = 512
+TOGETHER = 32
+"""Transactions whose ids are worked out together. None spends another of them."""
+FEW = 64
+"""With fewer coins than this, each id is worked out alone, or there would soon be nothing to spend."""
+FULL_WEIGHT = 3_400_000
+"""No transaction is begun behind this weight: the largest then still fits under Core's 4,000,000."""
+BODY = 4 << 20
+SLACK = 4096
+NO_LINK = np.uint64(0xFFFFFFFFFFFFFFFF)
+
+# `World.count`
+OWNERS, TXS, INPUTS, OUTPUTS, BOOKED, FEES, SPENT, SPENT_SAT, PAID_SAT, SALT, WITNESS_TXS, LINKSUM = range(12)
+COUNTS = 12
+# Rows of `World.pools`
+FIRST, SIZE, TARGET, SHARE, END = range(5)
+
+_RETURN = 9
+
+
+class World(NamedTuple):
+    """Everything that lasts from block to block.
+
+    A coin is an unspent output that will be spent, in 8 words: 4 of txid, vout and owner (high half), value,
+    output row, height * 2 + is coinbase.
+    """
+
+    coins: Any
+    """uint64[C,8]: in one range of rows for each of three waiting times."""
+    pools: Any
+    """int64[5,3]: of each range FIRST row, SIZE in use, TARGET size, SHARE of the outputs in 1/100, END row."""
+    young: Any
+    """uint64[MATURITY,K,8]: coins of the last coinbases, which can't be spent yet."""
+    young_size: Any
+    """int64[MATURITY]."""
+    book: Any
+    """uint32[B]: owners of a sample of outputs; who is drawn from it is paid again."""
+    random: Any
+    """uint64[1]: the generator's state."""
+    count: Any
+    """int64[COUNTS]."""
+    hubs: Any
+    """int64[HUBS,3]: outputs, received, balance of the first owners."""
+    types: Any
+    """int64[10]: outputs by script type."""
+    in_steps: Any
+    out_steps: Any
+    scripts: Any
+    op_return: int
+    short: bool
+
+
+class Draft(NamedTuple):
+    """A block in the making: all but its header."""
+
+    body: Any
+    """uint8[BODY + SLACK]: the transactions behind the coinbase."""
+    coinbase: Any
+    """uint8[SLACK]: the first transaction."""
+    txids: Any
+    """uint8[T,32]."""
+    links: Any
+    """uint64[I]: output row that each input of the block spends."""
+    scratch: Any
+    """uint8[...]: a transaction without witness on its way to its place."""
+    inputs: Any
+    """uint64[MOST_INPUTS,3]: owner, script type, key of each input of a transaction."""
+    outputs: Any
+    """int64[MOST_OUTPUTS,3]: owner, value, does it wait to be spent."""
+    fresh: Any
+    """uint64[TOGETHER * MOST_OUTPUTS,8]: coins that wait for their txid; its row in the block stands for it."""
+    sizes: Any
+    """int64[4]: transactions, inputs, bytes of the body, bytes of the coinbase."""
+
+
+@njit(cache=True, nogil=True)
+def put_script_of(world, owner, buf):
+    """The scriptPubKey of an owner at the start of `buf` (uint8[>= 96]): its length."""
+    key = key_of(owner, world.count[SALT])
+    return put_script(buf, 0, type_of(owner, key, world.scripts), key)
+
+
+@njit(cache=True, nogil=True)
+def _waiting(pools):
+    return pools[SIZE, 0] + pools[SIZE, 1] + pools[SIZE, 2]
+
+
+@njit(cache=True, nogil=True)
+def _keep(random, coins, pools, source, k):
+    """Let coin `source[k]` wait for its spender; one that finds no room is never spent."""
+    share = below(random, 100)
+    pool = 0
+    while pool < 2 and share >= pools[SHARE, pool]:
+        share -= pools[SHARE, pool]
+        pool += 1
+    row = pools[FIRST, pool] + pools[SIZE, pool]
+    if row >= pools[END, pool]:
+        return
+    for word in range(8):
+        coins[row, word] = source[k, word]
+    pools[SIZE, pool] += 1
+
+
+@njit(cache=True, nogil=True)
+def _pick(random, pools):
+    """(range, row) of a waiting coin. The fuller a range, the more is taken, which keeps it near its target."""
+    a = pools[SHARE, 0] * pools[SIZE, 0] * 1024 // pools[TARGET, 0]
+    b = pools[SHARE, 1] * pools[SIZE, 1] * 1024 // pools[TARGET, 1]
+    c = pools[SHARE, 2] * pools[SIZE, 2] * 1024 // pools[TARGET, 2]
+    at = below(random, a + b + c + 1)
+    pool = 0 if at < a else (1 if at < a + b else 2)
+    while pools[SIZE, pool] == 0:
+        pool = (pool + 1) % 3
+    return pool, pools[FIRST, pool] + below(random, pools[SIZE, pool])
+
+
+@njit(cache=True, nogil=True)
+def _pick_rich(random, coins, pools):
+    """The richest of some coins: who pays many at once can afford it."""
+    pool, row = _pick(random, pools)
+    for _ in range(7):
+        other_pool, other = _pick(random, pools)
+        if coins[other, 5] > coins[row, 5]:
+            pool, row = other_pool, other
+    return pool, row
+
+
+@njit(cache=True, nogil=True)
+def _payee(random, count, book, inputs, n_in):
+    """Who an output is for: few are paid very often, many once."""
+    chance = below(random, 10_000)
+    if chance < TO_HUB:
+        owner = np.int64(0)
+        bits = draw(random)
+        while owner < HUBS - 1 and bits & np.uint64(1):
+            bits >>= np.uint64(1)
+            owner += 1
+    elif chance < TO_HUB + TO_NEWCOMER or count[BOOKED] == 0:
+        owner = count[OWNERS]
+        count[OWNERS] += 1
+    elif chance < TO_HUB + TO_NEWCOMER + TO_PAYER and n_in > 0:
+        owner = np.int64(inputs[below(random, n_in), 0])
+    else:
+        owner = np.int64(book[below(random, count[BOOKED])])
+    if count[BOOKED] < book.size:
+        book[count[BOOKED]] = owner
+        count[BOOKED] += 1
+    elif below(random, 8) == 0:
+        book[below(random, book.size)] = owner
+    return owner
+
+
+@njit(cache=True, nogil=True)
+def _put_output(count, hubs, types, scripts, buf, at, owner, value):
+    """An output that pays an owner, and its part in the truth."""
+    key = key_of(owner, count[SALT])
+    kind = type_of(owner, key, scripts)
+    store_u64(buf, at, np.uint64(value))
+    end = put_script(buf, at + 9, kind, key)
+    buf[at + 8] = end - at - 9
+    types[kind] += 1
+    count[PAID_SAT] += value
+    if owner < HUBS:
+        hubs[owner, 0] += 1
+        hubs[owner, 1] += value
+        hubs[owner, 2] += value
+    return end
+
+
+@njit(cache=True, nogil=True)
+def _put_inputs(random, count, hubs, scripts, coins, pools, short, body, inputs, links, at, n_in, link, rich):
+    """Spend `n_in` coins: (offset behind the inputs, their value, is there a witness)."""
+    total, witness = np.int64(0), False
+    for j in range(n_in):
+        pool, row = _pick_rich(random, coins, pools) if rich and j == 0 else _pick(random, pools)
+        for word in range(4):
+            store_u64(body, at + 8 * word, coins[row, word])
+        owner = np.int64(coins[row, 4] >> np.uint64(32))
+        vout = np.int64(coins[row, 4] & np.uint64(0xFFFFFFFF))
+        value, spent = np.int64(coins[row, 5]), coins[row, 6]
+        last = pools[FIRST, pool] + pools[SIZE, pool] - 1
+        for word in range(8):
+            coins[row, word] = coins[last, word]
+        pools[SIZE, pool] -= 1
+        key = key_of(owner, count[SALT])
+        kind = type_of(owner, key, scripts)
+        inputs[j, 0], inputs[j, 1], inputs[j, 2] = np.uint64(owner), np.uint64(kind), key
+        at = put_script_sig(body, put_u32(body, at + 32, vout), kind, key, random, short)
+        at = put_u32(body, at, 0xFFFFFFFF - min(2, np.int64(key & np.uint64(3))))
+        witness = witness or has_witness(kind, key)
+        total += value
+        if owner < HUBS:
+            hubs[owner, 2] -= value
+        links[link + j] = spent
+        count[LINKSUM] += (np.int64(spent) + 1) * (2 * (count[INPUTS] + j) + 1)
+    count[INPUTS] += n_in
+    count[SPENT] += n_in
+    count[SPENT_SAT] += total
+    return at, total, witness
+
+
+@njit(cache=True, nogil=True)
+def _share_out(random, count, book, pools, inputs, outputs, total, n_in, wanted):
+    """Decide the outputs of a transaction: (their number, its fee).
+
+    The values are random shares of what there is, save those of outputs that nobody will ever spend: these
+    hold dust, or the economy would run dry.
+    """
+    rate = 1 + (below(random, 32) >> below(random, 6))
+    fee = min((70 * n_in + 35 * wanted) * rate, total >> 3)
+    left = total - fee
+    n = max(1, min(wanted, left // 1500))
+    waste = min(9000, 3300 * _waiting(pools) // (pools[TARGET, 0] + pools[TARGET, 1] + pools[TARGET, 2]))
+    weights = np.int64(0)
+    for k in range(n):
+        outputs[k, 0] = _payee(random, count, book, inputs, n_in)
+        outputs[k, 2] = 1
+        if k > 0 and below(random, 10_000) < waste:
+            outputs[k, 2] = 0
+            outputs[k, 1] = 330 + (below(random, 512) >> below(random, 4))
+            left -= outputs[k, 1]
+        else:
+            u = below(random, 1 << 16)
+            outputs[k, 1] = 1024 + ((u * u) >> 16)
+            weights += outputs[k, 1]
+    floor = min(600, left // n)
+    shared, rest = left - n * floor, left
+    for k in range(1, n):
+        if outputs[k, 2]:
+            outputs[k, 1] = floor + shared * outputs[k, 1] // weights
+            rest -= outputs[k, 1]
+    outputs[0, 1] = rest
+    return n, fee
+
+
+@njit(cache=True, nogil=True)
+def _set_coin(coins, k, t, vout, owner, value, row, origin):
+    """A coin whose txid is not known yet; that of transaction `t` of the block."""
+    coins[k, 0] = np.uint64(t)
+    coins[k, 4] = np.uint64(vout) | np.uint64(owner) << np.uint64(32)
+    coins[k, 5] = np.uint64(value)
+    coins[k, 6] = np.uint64(row)
+    coins[k, 7] = np.uint64(origin)
+
+
+@njit(cache=True, nogil=True)
+def _name_coin(coins, k, txids):
+    """Put the txid into a coin."""
+    t = np.int64(coins[k, 0])
+    for word in range(4):
+        coins[k, word] = load_u64(txids, 32 * t + 8 * word)
+
+
+@njit(cache=True, nogil=True)
+def _put_op_return(random, types, buf, at):
+    length = 20 + below(random, 56)
+    store_u64(buf, at, np.uint64(0))
+    buf[at + 8], buf[at + 9], buf[at + 10] = length + 2, 0x6A, length
+    types[_RETURN] += 1
+    return put_random(buf, at + 11, length, random)
+
+
+@njit(cache=True, nogil=True)
+def _put_coinbase(random, count, hubs, types, scripts, book, inputs, outputs, buf, height, value, n_out):
+    """The first transaction of a block, with its outputs in `outputs`; returns its length."""
+    at = put_u32(buf, 0, 2)
+    buf[at] = 1
+    buf[at + 1 : at + 33] = 0
+    at = put_u32(buf, at + 33, 0xFFFFFFFF)
+    # BIP34: the height as a script number. Small ones have opcodes of their own.
+    script = at + 1
+    end = script + 1
+    if height <= 16:
+        buf[script] = 0x50 + height
+    else:
+        rest = height
+        while rest > 0:
+            buf[end] = rest & 0xFF
+            end += 1
+            rest >>= 8
+        if buf[end - 1] & 0x80:
+            buf[end] = 0
+            end += 1
+        buf[script] = end - script - 1
+    buf[end] = 8
+    end = put_random(buf, end + 1, 8, random)
+    buf[at] = end - script
+    at = put_count(buf, put_u32(buf, end, 0xFFFFFFFF), n_out)
+    for k in range(n_out):
+        outputs[k, 0] = _payee(random, count, book, inputs, 0)
+        outputs[k, 1] = value // n_out + (value % n_out if k == 0 else 0)
+        at = _put_output(count, hubs, types, scripts, buf, at, outputs[k, 0], outputs[k, 1])
+    return put_u32(buf, at, 0)
+
+
+@njit(cache=True, nogil=True)
+def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
+    """Make the coinbase and up to `wanted` transactions more, into `draft`.
+
+    Fewer are made where the block is full, or where fewer coins wait to be spent.
+    """
+    coins, pools, book, random = world.coins, world.pools, world.book, world.random
+    count, hubs, types, scripts, short = world.count, world.hubs, world.types, world.scripts, world.short
+    body, txids, links, scratch = draft.body, draft.txids, draft.links, draft.scratch
+    inputs, outputs, fresh = draft.inputs, draft.outputs, draft.fresh
+    jobs, blocks, state = new_work()
+    own = np.empty(QUEUE_BYTES, np.uint8)
+    slot = height % MATURITY
+    young = world.young[slot]
+    for k in range(world.young_size[slot]):
+        _keep(random, coins, pools, young, k)
+    first_row = count[OUTPUTS]
+    count[OUTPUTS] += n_coinbase
+    count[INPUTS] += 1
+    links[0] = NO_LINK
+    most = min(wanted, _waiting(pools), txids.shape[0] - 1)
+    at, link, fees, weight, t = 0, 1, np.int64(0), np.int64(0), 1
+    queued, free, n_fresh = 0, 0, 0
+    while t <= most and weight < FULL_WEIGHT:
+        begin, n_in = at, max(1, min(size(random, world.in_steps), _waiting(pools) // 8))
+        n_wanted = size(random, world.out_steps)
+        if n_in >= 8:
+            n_wanted = min(n_wanted, 2)
+        # The mark of a witness is written in any case, and taken out again where there is none.
+        at = put_u32(body, at, 1 + below(random, 2))
+        body[at], body[at + 1] = 0, 1
+        inner = at + 2
+        at, total, witness = _put_inputs(
+            random, count, hubs, scripts, coins, pools, short, body, inputs, links,
+            put_count(body, inner, n_in), n_in, link, n_wanted > 3,
+        )  # fmt: skip
+        n_out, fee = _share_out(random, count, book, pools, inputs, outputs, total, n_in, n_wanted)
+        extra = 1 if below(random, 10_000) < world.op_return else 0
+        at = put_count(body, at, n_out + extra)
+        for k in range(n_out):
+            at = _put_output(count, hubs, types, scripts, body, at, outputs[k, 0], outputs[k, 1])
+            if outputs[k, 2]:
+                _set_coin(fresh, n_fresh, t, k, outputs[k, 0], outputs[k, 1], count[OUTPUTS] + k, 2 * height)
+                n_fresh += 1
+        if extra:
+            at = _put_op_return(random, types, body, at)
+        end, stripped = at, at - inner + 8
+        locktime = height - 1 if below(random, 4) == 0 else 0
+        if witness:
+            for j in range(n_in):
+                at = put_witness(body, at, np.int64(inputs[j, 1]), inputs[j, 2], random, short)
+            at = put_u32(body, at, locktime)
+            free = queue_stripped(jobs, queued, own, free, body, begin, inner, end, at)
+            count[WITNESS_TXS] += 1
+        else:
+            at = put_u32(body, end, locktime)
+            copy_bytes(scratch, 0, body, inner, at - inner)
+            copy_bytes(body, inner - 2, scratch, 0, at - inner)
+            at -= 2
+            free = queue_message(jobs, queued, own, free, body, begin, stripped)
+        queued += 1
+        t += 1
+        link += n_in
+        fees += fee
+        weight += 3 * stripped + at - begin
+        count[OUTPUTS] += n_out + extra
+        if queued == TOGETHER or _waiting(pools) < FEW or t > most or weight >= FULL_WEIGHT:
+            hash_queue(engine, jobs, queued, blocks, state, txids, t - queued)
+            for k in range(n_fresh):
+                _name_coin(fresh, k, txids)
+                _keep(random, coins, pools, fresh, k)
+            queued, free, n_fresh = 0, 0, 0
+    count[FEES] += fees
+    count[TXS] += t
+    end = _put_coinbase(
+        random, count, hubs, types, scripts, book, inputs, outputs, draft.coinbase, height, subsidy + fees, n_coinbase
+    )
+    queue_message(jobs, 0, own, 0, draft.coinbase, 0, end)
+    hash_queue(engine, jobs, 1, blocks, state, txids, 0)
+    for k in range(n_coinbase):
+        _set_coin(young, k, 0, k, outputs[k, 0], outputs[k, 1], first_row + k, 2 * height + 1)
+        _name_coin(young, k, txids)
+    world.young_size[slot] = n_coinbase
+    draft.sizes[0], draft.sizes[1], draft.sizes[2], draft.sizes[3] = t, link, at, end

@@ -1,0 +1,1 @@
+"""How a simulated transaction is written: scripts, keys, signatures, witnesses."""

@@ -1,0 +1,57 @@
+"""Commands that make data with a known truth: simulate blocks."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from geldspur.cli.output import Json, console, progress, show_json
+
+app = typer.Typer(help="Make chains whose truth is known.", no_args_is_help=True)
+
+
+class SimulatedNetwork(StrEnum):
+    """The networks whose blocks can be made: those that ask for no work."""
+
+    REGTEST = "regtest"
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command(epilog="Example: geldspur simulate blocks --out chain --txs 1000000 --seed 7")
+def blocks(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for blk*.dat and truth.json.")],
+    txs: Annotated[int, typer.Option(min=1, help="Transactions, coinbases counted in.")],
+    number: Annotated[
+        int | None,
+        typer.Option("--blocks", min=1, help="Blocks; by default there are about 2,500 transactions in each."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed gives another chain.")] = 0,
+    lean: Annotated[bool, typer.Option("--lean", help="Small transactions, as many as fit on a disk.")] = False,
+    network: Annotated[SimulatedNetwork, typer.Option(help="Of which network.")] = SimulatedNetwork.REGTEST,
+    xor: Annotated[bool, typer.Option(help="Obfuscate the files, as new nodes do.")] = False,
+    links: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Also write the output row that each input spends, 8 bytes each."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write Bitcoin Core's block files of a made-up chain, and what is true of it."""
+    from geldspur.accuracy.chain import simulate_blocks
+
+    truth = simulate_blocks(
+        out, txs, blocks=number, seed=seed, lean=lean, xor=xor, links=links, progress=progress(as_json)
+    )
+    if as_json:
+        show_json(truth)
+        return
+    console.print(
+        f"[bold]{network.value}[/] to height {truth.tip_height:,} ({truth.tip_hash})\n"
+        f"{truth.transactions:,} transactions, {truth.inputs:,} inputs, {truth.outputs:,} outputs, "
+        f"{truth.scripts:,} scripts in {truth.files} file{'s' if truth.files != 1 else ''}, {truth.bytes:,} bytes\n"
+        f"what is true of it: {out / 'truth.json'}"
+    )
