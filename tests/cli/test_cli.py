@@ -91,7 +91,7 @@ def test_leads_without_tags_or_wallets_say_what_to_run(embedded, tmp_path):
 
 def test_every_command_explains_itself_with_an_example():
     top = run("--help").stdout
-    names = re.findall(r"^│ ([a-z]+) ", top, re.MULTILINE)
+    names = re.findall(r"^  ([a-z]+) ", top[top.index("Commands:") :], re.MULTILINE)
     assert {"index", "leads", "package", "verify", "demo"} <= set(names)
     for name in names:
         text = run(name, "--help").stdout

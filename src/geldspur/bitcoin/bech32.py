@@ -12,7 +12,7 @@ CHARSET = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 BECH32 = 1
 BECH32M = 0x2BC830A3
 MAX_LENGTH = 90
-_CHECKSUM = 6
+CHECKSUM = 6
 _GENERATOR = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
 _INVALID = 255
 _VALUE = bytes(CHARSET.find(c) if c in CHARSET else _INVALID for c in range(256))
@@ -58,6 +58,14 @@ def _polymod(prefix: str, values: bytes) -> int:
     return reduce(xor, map(getitem, _PLACES, values[::-1]), _prefix_part(prefix, len(values)))
 
 
+def checksum_parts(prefix: str, length: int) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """What the checksum of `length` values under a prefix is made of by XOR.
+
+    Gives the prefix's part, and for each place, counted from the end, what each of the 32 values adds there.
+    """
+    return _prefix_part(prefix, length), _PLACES[:length]
+
+
 def decode(text: str) -> tuple[str, bytes, int]:
     """Take a text apart: (lower-case prefix, 5-bit values without checksum, BECH32 or BECH32M).
 
@@ -75,7 +83,7 @@ def decode(text: str) -> tuple[str, bytes, int]:
         raise ValueError("no separator '1'")
     if not prefix:
         raise ValueError("nothing before the separator '1'")
-    if len(data) < _CHECKSUM:
+    if len(data) < CHECKSUM:
         raise ValueError("too short for a Bech32 checksum")
     values = data.encode("ascii").translate(_VALUE)
     if _INVALID in values:
@@ -84,7 +92,7 @@ def decode(text: str) -> tuple[str, bytes, int]:
     checksum = _polymod(prefix, values)
     if checksum not in (BECH32, BECH32M):
         raise ValueError("the Bech32 checksum does not match")
-    return prefix, values[:-_CHECKSUM], checksum
+    return prefix, values[:-CHECKSUM], checksum
 
 
 def encode(prefix: str, values: bytes, constant: int) -> str:
@@ -92,9 +100,9 @@ def encode(prefix: str, values: bytes, constant: int) -> str:
 
     ValueError where it would be longer than 90 characters.
     """
-    if len(prefix) + 1 + len(values) + _CHECKSUM > MAX_LENGTH:
+    if len(prefix) + 1 + len(values) + CHECKSUM > MAX_LENGTH:
         raise ValueError(f"longer than {MAX_LENGTH} characters")
-    checksum = _polymod(prefix, values + bytes(_CHECKSUM)) ^ constant
+    checksum = _polymod(prefix, values + bytes(CHECKSUM)) ^ constant
     tail = _PAIR[checksum >> 20] + _PAIR[checksum >> 10 & 1023] + _PAIR[checksum & 1023]
     return prefix + "1" + (values + tail).translate(_LETTER).decode("ascii")
 

@@ -5,6 +5,11 @@ messages and progress go to standard error. Rooms are imported when a command ne
 look-ups answer at once.
 """
 
+import os
+
+# numpy starts its linear algebra's threads when it is imported. Nothing here uses them, and they cost a look-up time.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 from geldspur.cli.app import main
 
 __all__ = ["main"]

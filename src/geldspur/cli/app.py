@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geldspur import __version__
-from geldspur.cli import cases, leads, ledger, simulate, tags, wallets
+from geldspur.cli import cases, exports, leads, ledger, simulate, tags, wallets
 from geldspur.cli.output import console_err
 from geldspur.errors import GeldspurError
 
@@ -17,7 +17,7 @@ app = typer.Typer(
     "and forward to where it was paid out. Offline, on one machine, every step checkable.",
     epilog="Start with: geldspur demo --out demo",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,  # plain help needs no import of rich and its Markdown, which take longer than all the rest
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -39,6 +39,7 @@ def _root(
 
 
 ledger.register(app)
+exports.register(app)
 app.add_typer(tags.app, name="tags")
 app.add_typer(wallets.app, name="wallets")
 leads.register(app)

@@ -1,13 +1,12 @@
-"""Commands on the ledger: index, block, tx, address, export."""
+"""Commands on the ledger: index, block, tx, address."""
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from geldspur.cli.output import Json, LedgerDir, console, progress, show_json
-from geldspur.errors import UsageError
+from geldspur.cli.output import Json, LedgerDir, console, progress, say, show_json
 
 
 class NetworkName(StrEnum):
@@ -26,7 +25,6 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="Example: geldspur block 170 --ledger ledger")(block)
     app.command(epilog="Example: geldspur tx TXID --ledger ledger --json")(tx)
     app.command(epilog="Example: geldspur address ADDRESS --ledger ledger")(address)
-    app.command(epilog="Example: geldspur export headers.bin --headers --ledger ledger")(export)
 
 
 def index(
@@ -80,9 +78,9 @@ def block(
     if as_json:
         show_json(view)
         return
-    console.print(f"[bold]block {view['height']:,}[/] {view['hash']}\n{view['time']}  {len(view['tx']):,} transactions")
+    say(f"block {view['height']:,} {view['hash']}\n{view['time']}  {len(view['tx']):,} transactions")
     for entry in view["tx"]:
-        console.print(f"  {entry['txid']}  {len(entry['vin'])} in, {len(entry['vout'])} out, {entry['size']} bytes")
+        say(f"  {entry['txid']}  {len(entry['vin'])} in, {len(entry['vout'])} out, {entry['size']} bytes")
 
 
 def tx(
@@ -99,7 +97,7 @@ def tx(
         show_json(view)
         return
     fee = "" if view["fee_sat"] is None else f"  fee {amount(view['fee_sat'])}"
-    console.print(f"[bold]{view['txid']}[/]\nblock {view['height']:,}  {view['time']}{fee}")
+    say(f"{view['txid']}\nblock {view['height']:,}  {view['time']}{fee}")
     for i, entry in enumerate(view["vin"]):
         before = entry["prevout"]
         text = (
@@ -107,52 +105,80 @@ def tx(
             if before is None
             else f"{amount(before['value_sat'])}  {before['address'] or before['script']}"
         )
-        console.print(f"  in  {i:>4}  {text}")
+        say(f"  in  {i:>4}  {text}")
     for i, entry in enumerate(view["vout"]):
         spent = f"spent by {entry['spent_by']}" if entry["spent_by"] else "unspent"
-        console.print(f"  out {i:>4}  {amount(entry['value_sat'])}  {entry['address'] or entry['script']}  {spent}")
+        say(f"  out {i:>4}  {amount(entry['value_sat'])}  {entry['address'] or entry['script']}  {spent}")
 
 
 def address(
     text: Annotated[str, typer.Argument(metavar="ADDRESS")],
     ledger: LedgerDir,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many outputs.")] = 50,
-    page: Annotated[int, typer.Option(min=1, help="Which page of outputs.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, help="Show at most this many entries.")] = 50,
+    page: Annotated[int, typer.Option(min=1, help="Which page of entries.")] = 1,
+    newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin at the tip.")] = False,
+    at_height: Annotated[int | None, typer.Option(min=0, help="Also tell the balance after this block.")] = None,
+    neighbours: Annotated[
+        bool, typer.Option("--neighbours", help="Also list who paid the address, and whom it paid.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Show an address: balance, history, and when each output was spent."""
+    """Show an address: balance and history."""
     from geldspur.ledger import Ledger
-    from geldspur.ledger.views import address_view, amount
+    from geldspur.ledger.views import address_view
 
-    view = address_view(Ledger(ledger), text, limit, page)
+    view = address_view(
+        Ledger(ledger), text, limit, page, newest_first=newest_first, at_height=at_height, with_neighbours=neighbours
+    )
     if as_json:
         show_json(view)
-        return
-    console.print(
-        f"[bold]{view['address']}[/] ({view['script_type']})\n"
-        f"balance {amount(view['balance_sat'])} at height {view['tip_height']:,}; "
-        f"received {amount(view['received_sat'])} in {view['outputs_total']:,} outputs"
+    else:
+        _show_address(view, limit)
+
+
+def _show_address(view: dict[str, Any], limit: int) -> None:
+    from geldspur.ledger.views import amount
+
+    say(
+        f"{view['address']} ({view['script_type']})\n"
+        f"balance {amount(view['balance_sat']).strip()} at height {view['tip_height']:,}; "
+        f"received {amount(view['received_sat']).strip()} in {view['outputs_total']:,} outputs"
     )
-    for row in view["outputs"]:
-        spent = f"spent by {row['spent_by']}" if row["spent_by"] else "unspent"
-        console.print(f"  {row['time']}  {amount(row['value_sat'])}  {row['txid']}:{row['vout']}  {spent}")
-    if view["outputs_total"] > page * limit:
-        console.print(f"  ... {view['outputs_total'] - page * limit:,} more: --page {page + 1}")
+    if view["from_height"]:
+        say(f"the ledger begins at height {view['from_height']:,}: unspent outputs from before it are not known")
+    if at := view.get("balance_at"):
+        say(f"balance {amount(at['balance_sat']).strip()} after block {at['height']:,}")
+    for entry in view["history"]:
+        received = entry["kind"] == "receipt"
+        other = f"{entry['other_txid']}:{entry['other_index']}" if entry["other_txid"] else None
+        link = (f"spent by {other}" if other else "unspent") if received else f"of {other}"
+        say(
+            f"  {entry['time'] or 'before the period':20}  {entry['height']:>9,}  {amount(entry['amount_sat'])}  "
+            f"balance {amount(entry['balance_sat'])}  "
+            f"{'received' if received else 'spent   '} {entry['txid']}:{entry['index']}  {link}"
+        )
+    if (rest := view["entries_total"] - view["page"] * limit) > 0:
+        say(f"  ... {rest:,} more: --page {view['page'] + 1}")
+    for side in view.get("neighbours", {}).values():
+        _show_neighbours(side)
 
 
-def export(
-    file: Annotated[Path, typer.Argument(help="The file to write.")],
-    ledger: LedgerDir,
-    headers: Annotated[
-        bool, typer.Option("--headers", help="Write the chain of block headers, 80 bytes each.")
-    ] = False,
-) -> None:
-    """Write parts of the ledger for other programs: the chain of headers, which `verify --headers` takes."""
-    from geldspur.ledger import Ledger
-    from geldspur.ledger.columns import write_file
+def _show_neighbours(side: dict[str, Any]) -> None:
+    from geldspur.ledger.views import amount
 
-    if not headers:
-        raise UsageError("nothing to export", todo="say what: --headers")
-    opened = Ledger(ledger)
-    write_file(file, opened.block_header.tobytes())
-    console.print(f"{len(opened.block_header):,} headers written to {file}")
+    payers = side["side"] == "payers"
+    say(
+        f"{'paid by' if payers else 'it paid'}: {side['found']:,} scripts in {side['transactions_looked_at']:,} "
+        f"transactions; {side['entries_looked_at']:,} of {side['entries_total']:,} "
+        f"{'receipts' if payers else 'spends'} looked at"
+    )
+    if side["newly_mined"]:
+        say(f"  {side['newly_mined']:,} transactions paid it newly mined coins")
+    if side["itself_sat"]:
+        say(f"  {amount(side['itself_sat']).strip()} stood on both sides: the address and itself")
+    for row in side["neighbours"]:
+        say(
+            f"  {row['transactions']:>7,} transactions  {'brought' if payers else 'got'} "
+            f"{amount(row['neighbour_sat'])}  the address {'received' if payers else 'spent'} "
+            f"{amount(row['address_sat'])} there  {row['name']}"
+        )

@@ -4,19 +4,53 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
-from rich.console import Console
 
 from geldspur.progress import SILENT, Progress, Task
 
-console = Console(highlight=False)
-console_err = Console(stderr=True, highlight=False)
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class _LateConsole:
+    """Rich's console, made at its first use: the import alone takes a fifth of what a look-up may."""
+
+    def __init__(self, **options: Any) -> None:
+        self._options = options
+
+    @cached_property
+    def _console(self) -> "Console":
+        from rich.console import Console
+
+        return Console(highlight=False, **self._options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._console, name)
+
+    def __enter__(self) -> "Console":
+        return self._console.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._console.__exit__(kind, error, trace)
+
+
+console = cast("Console", _LateConsole())
+console_err = cast("Console", _LateConsole(stderr=True))
 
 LedgerDir = Annotated[Path, typer.Option("--ledger", metavar="DIR", help="The ledger directory.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
+
+
+def say(text: str) -> None:
+    """Print text as it is, without colour and never wrapped, so that ids stay whole and look-ups need no rich."""
+    print(text)
 
 
 def show_json(content: Any) -> None:

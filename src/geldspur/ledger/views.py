@@ -1,5 +1,6 @@
 """Blocks, transactions and addresses as people and programs look at them."""
 
+from dataclasses import asdict
 from typing import Any
 
 from geldspur.bitcoin.addresses import decode
@@ -7,6 +8,8 @@ from geldspur.bitcoin.headers import parse_header
 from geldspur.bitcoin.scripts import ScriptType, classify, script_of
 from geldspur.bitcoin.transactions import Transaction, parse_transaction
 from geldspur.errors import UsageError
+from geldspur.ledger.history import AddressHistory, block_time, edge_outputs, first_height, inpoint, outpoint, when
+from geldspur.ledger.neighbours import Side, neighbours
 from geldspur.ledger.store import Ledger, utc
 
 View = dict[str, Any]
@@ -14,7 +17,8 @@ View = dict[str, Any]
 
 def amount(sat: int) -> str:
     """An amount in BTC with eight places, as a column."""
-    return f"{sat / 100_000_000:>16,.8f} BTC"
+    coins, rest = divmod(abs(sat), 100_000_000)
+    return f"{'-' if sat < 0 else ''}{coins:,}.{rest:08}".rjust(16) + " BTC"
 
 
 def block_view(ledger: Ledger, which: str) -> View:
@@ -22,7 +26,8 @@ def block_view(ledger: Ledger, which: str) -> View:
     height = _height(ledger, which)
     raw = ledger.raw_block(height)
     header = parse_header(raw[:80])
-    first, end = ledger.txs_of_block(height)
+    row = height - first_height(ledger)
+    first, end = int(ledger.block_tx[row]), int(ledger.block_tx[row + 1])
     base = len(raw) - int((ledger.tx_size[first:end] - ledger.tx_base_size[first:end]).sum())
     return {
         "hash": ledger.block_id(height),
@@ -48,49 +53,76 @@ def transaction_view(ledger: Ledger, txid: str) -> View:
     if tx is None:
         raise UsageError(
             f"transaction {txid} is not in this ledger",
-            where=f"{ledger.network.name}, height 0 to {ledger.tip_height:,}",
+            where=f"{ledger.network.name}, height {first_height(ledger):,} to {ledger.tip_height:,}",
             todo="check the id and the network, or index further",
         )
     return _transaction(ledger, tx, ledger.raw_transactions([tx])[0])
 
 
-def address_view(ledger: Ledger, text: str, limit: int, page: int) -> View:
-    """An address: its balance at the tip and one page of the outputs that it received, in ledger order."""
+def address_view(
+    ledger: Ledger,
+    text: str,
+    limit: int,
+    page: int,
+    *,
+    newest_first: bool = False,
+    at_height: int | None = None,
+    with_neighbours: bool = False,
+) -> View:
+    """An address: its balance, one page of its history and of the outputs that it received, if asked its neighbours.
+
+    `history` lists receipts and spends, `outputs` the receipts alone, both in ledger order or newest first.
+    `balance_at` is there where a height was asked for. In a period ledger only what was received or spent in the
+    period is known: `from_height` says where it begins, and `balance_sat` leaves out what was received before it
+    and not spent in it.
+    """
     key = decode(text, ledger.network)
-    script = ledger.script_index(key.script_type, key.payload)
-    rows = ledger.outputs_of(script) if script is not None else ledger.runs[0].outputs[:0]
-    shown = rows[(page - 1) * limit : page * limit].tolist()
-    return {
+    history = AddressHistory(ledger, ledger.script_index(key.script_type, key.payload))
+    total, first = len(history.receipts), (page - 1) * limit
+    rows = history.receipts[::-1] if newest_first else history.receipts
+    view = {
         "address": text,
         "script_type": key.script_type.label,
         "network": ledger.network.name,
+        "from_height": first_height(ledger),
         "tip_height": ledger.tip_height,
-        "balance_sat": ledger.balance_sat(script) if script is not None else 0,
-        "received_sat": int(ledger.out_value[rows].sum()),
-        "outputs_total": len(rows),
+        "balance_sat": history.balance_sat,
+        "received_sat": history.received_sat,
+        "outputs_total": total,
+        "entries_total": len(history),
         "page": page,
-        "outputs": [_received(ledger, row) for row in shown],
+        "newest_first": newest_first,
+        "history": [asdict(entry) for entry in history.page(page, limit, newest_first=newest_first)],
+        "outputs": [_received(ledger, row) for row in rows[first : first + limit].tolist()],
     }
+    if at_height is not None:
+        view["balance_at"] = {"height": at_height, "balance_sat": history.balance_at(at_height)}
+    if with_neighbours:
+        found = (neighbours(ledger, text, s, limit=limit, page=page, newest_first=newest_first) for s in Side)
+        view["neighbours"] = {str(side.side): {**asdict(side), "complete": side.complete} for side in found}
+    return view
 
 
 def _received(ledger: Ledger, row: int) -> View:
-    txid, vout = ledger.outpoint(row)
-    height = ledger.tx_height(ledger.tx_of_output(row))
+    txid, vout = outpoint(ledger, row)
+    height, time = when(ledger, row)
     return {
         "txid": txid,
         "vout": vout,
         "value_sat": int(ledger.out_value[row]),
         "height": height,
-        "time": ledger.time_at(height),
+        "time": time,
         "spent_by": _spender(ledger, row),
     }
 
 
 def _height(ledger: Ledger, which: str) -> int:
     if which.isdecimal() and len(which) < 10:
-        if int(which) <= ledger.tip_height:
+        first = first_height(ledger)
+        if first <= int(which) <= ledger.tip_height:
             return int(which)
-        raise UsageError(f"there is no block {int(which):,}; the ledger ends at height {ledger.tip_height:,}")
+        begins = f"begins at height {first:,} and " if first else ""
+        raise UsageError(f"there is no block {int(which):,}; the ledger {begins}ends at height {ledger.tip_height:,}")
     height = ledger.block_index(_hash(which, "a height or a block hash"))
     if height is None:
         raise UsageError(f"block {which} is not on this ledger's best chain", todo="check the hash and the network")
@@ -120,7 +152,8 @@ def _transaction(ledger: Ledger, tx: int, raw: bytes) -> View:
     parsed: Transaction = parse_transaction(raw)
     height = ledger.tx_height(tx)
     base = int(ledger.tx_base_size[tx])
-    spent = ledger.in_prevout[ledger.tx_in[tx] : ledger.tx_in[tx + 1]].tolist()
+    prevouts = ledger.in_prevout[int(ledger.tx_in[tx]) : int(ledger.tx_in[tx + 1])].tolist()
+    spent = [row if row < ledger.n_outputs else None for row in prevouts]
     first_out = int(ledger.tx_out[tx])
     return {
         "txid": ledger.txid(tx),
@@ -132,16 +165,16 @@ def _transaction(ledger: Ledger, tx: int, raw: bytes) -> View:
         "locktime": parsed.locktime,
         "height": height,
         "block_hash": ledger.block_id(height),
-        "time": ledger.time_at(height),
+        "time": block_time(ledger, height),
         "fee_sat": ledger.fee_sat(tx),
         "vin": [
             {
-                "txid": None if row >= ledger.n_outputs else i.txid[::-1].hex(),
-                "vout": None if row >= ledger.n_outputs else i.vout,
+                "txid": None if row is None else i.txid[::-1].hex(),
+                "vout": None if row is None else i.vout,
                 "script": i.script.hex(),
                 "witness": [item.hex() for item in i.witness],
                 "sequence": i.sequence,
-                "prevout": None if row >= ledger.n_outputs else _prevout(ledger, row),
+                "prevout": None if row is None else _prevout(ledger, row),
             }
             for i, row in zip(parsed.inputs, spent, strict=True)
         ],
@@ -163,20 +196,21 @@ def _transaction(ledger: Ledger, tx: int, raw: bytes) -> View:
 def _prevout(ledger: Ledger, row: int) -> View:
     script = int(ledger.out_script[row])
     kind = ScriptType(int(ledger.script_type[script]))
-    of = ledger.tx_of_output(row)
+    before_period = row < edge_outputs(ledger)
     return {
-        "height": ledger.tx_height(of) if of >= 0 else int(ledger.edge_height[row]) >> 1,
+        "height": when(ledger, row)[0],
         "value_sat": int(ledger.out_value[row]),
         "script": script_of(kind, ledger.payload(script)).hex(),
         "type": kind.label,
         "address": ledger.address(script),
-        "coinbase": ledger.is_coinbase(of) if of >= 0 else bool(ledger.edge_height[row] & 1),
+        "coinbase": None if before_period else ledger.is_coinbase(ledger.tx_of_output(row)),
+        "before_period": before_period,
     }
 
 
 def _spender(ledger: Ledger, row: int) -> str | None:
-    spender = ledger.spender_of(row)
-    if spender is None:
+    spender = int(ledger.out_spender[row])
+    if spender >= ledger.n_inputs:
         return None
-    tx = ledger.tx_of_input(spender)
-    return f"{ledger.txid(tx)}:{spender - int(ledger.tx_in[tx])}"
+    txid, vin = inpoint(ledger, spender)
+    return f"{txid}:{vin}"
