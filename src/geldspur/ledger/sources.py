@@ -6,7 +6,7 @@ the hash that the next one names. What a source can't give is told in docs/sourc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -81,6 +81,19 @@ class Chain:
     def records(self) -> list[BlockRef]:
         """All blocks as objects."""
         return self.refs(0, len(self))
+
+    @property
+    def tip_height(self) -> int:
+        """The height of the last block."""
+        return self.first_height + len(self) - 1
+
+    def between(self, first: int, last: int) -> "Chain":
+        """The blocks of heights `first` to `last`."""
+        rows = slice(first - self.first_height, last + 1 - self.first_height)
+        return replace(
+            self, first_height=first, header=self.header[rows], hash=self.hash[rows], size=self.size[rows],
+            file=self.file[rows], offset=self.offset[rows],
+        )  # fmt: skip
 
     def behind(self, known: Bytes | None) -> "Chain":
         """What follows the last block that the caller knows too.
