@@ -151,13 +151,12 @@ def period_ledger(monkeypatch):
     u4 = np.uint32
     spent = {0: 2, 2: 3}
     fields = {
-        "network": NETWORKS["regtest"], "first_height": 100, "tip_height": 101, "n_edge": 2,
+        "network": NETWORKS["regtest"], "first_height": 100, "tip_height": 101, "n_edges": 2,
         "n_txs": 3, "n_inputs": 4, "n_outputs": 5, "n_scripts": 2,
         "block_tx": np.array([0, 1, 3], u4), "tx_in": np.array([0, 1, 2, 4], u4),
         "tx_out": np.array([2, 3, 4, 5], u4), "in_prevout": np.array([2**32 - 1, 2**32 - 1, 0, 2], u4),
         "out_value": np.array([70, 5, 50, 50, 110], np.int64), "out_script": np.array([0, 0, 1, 1, 0], u4),
         "out_spender": np.array([spent.get(row, 2**32 - 1) for row in range(5)], u4),
-        "script_outputs": np.array([0, 1, 4, 2, 3], u4), "script_out": np.array([0, 3, 5], u4),
         "tx_id": np.arange(96, dtype=np.uint8).reshape(3, 32), "edge_txid": np.full((2, 32), 0xEE, np.uint8),
         "edge_vout": np.array([7, 8], u4), "edge_height": np.array([90, 91], u4),
         "block_time": np.array([1_600_000_000, 1_600_000_600], u4),
@@ -169,6 +168,8 @@ def period_ledger(monkeypatch):
     monkeypatch.setattr(Ledger, "address", lambda self, script: f"script {script}")
     monkeypatch.setattr(Ledger, "script_name", lambda self, script: f"script {script}")
     monkeypatch.setattr(Ledger, "script_index", lambda self, *key: 0)
+    rows = [np.array([0, 1, 4]), np.array([2, 3])]
+    monkeypatch.setattr(Ledger, "outputs_of", lambda self, script: rows[script])
     return ledger
 
 
@@ -207,7 +208,7 @@ def test_a_hub_is_answered_in_whole_arrays(monkeypatch):
         "network": NETWORKS["regtest"], "tip_height": 0, "n_inputs": receipts // 2, "n_outputs": receipts,
         "out_value": np.ones(receipts, np.int64), "in_prevout": rows[::2].copy(),
         "out_spender": np.where(rows % 2 == 0, rows // 2, np.uint32(2**32 - 1)).astype(np.uint32),
-        "tx_out": np.array([0, receipts], np.uint32), "script_outputs": rows,
+        "tx_out": np.array([0, receipts], np.uint32), "first_height": 0, "n_edges": 0,
         "block_time": np.array([0], np.uint32), "tx_in": np.array([0, receipts // 2], np.uint32),
     }  # fmt: skip
     ledger = Ledger.__new__(Ledger)

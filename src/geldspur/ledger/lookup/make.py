@@ -175,9 +175,11 @@ def _outputs_of_few(folder: Path, out_script: Array, outs: Range) -> dict[str, A
 
 
 def spenders(
-    in_prevout: Array, n_inputs: int, outs: Range, dtype: np.dtype[Any], budget: int, write: Callable[[Array], None]
+    in_prevout: Array, first_input: int, outs: Range, dtype: np.dtype[Any], budget: int, write: Callable[[Array], None]
 ) -> None:
     """Write `out_spender` of outputs `outs`, front to back: the input that spends each, or `unspent(dtype)`.
+
+    `in_prevout` are the rows from `first_input` on.
 
     Raises `GeldspurError` where an output is spent twice.
     """
@@ -186,8 +188,8 @@ def spenders(
     for low in range(outs[0], outs[1], step):
         high = min(low + step, outs[1])
         part = np.full(high - low, free, dtype)
-        for piece in _slices(n_inputs):
-            twice = kernels.scatter_spenders(in_prevout[piece], piece.start, low, high, part, free)
+        for piece in _slices(len(in_prevout)):
+            twice = kernels.scatter_spenders(in_prevout[piece], first_input + piece.start, low, high, part, free)
             if twice >= 0:
                 raise GeldspurError(
                     "an input spends an output that was spent before",
