@@ -154,6 +154,10 @@ def reopen(description: dict[str, Any]) -> Source:
         from geldspur.ledger.core_files import CoreFiles
 
         return CoreFiles.from_description(description)
+    if kind == "parquet":
+        from geldspur.ledger.parquet_source import ParquetTables
+
+        return ParquetTables.from_description(description)
     raise GeldspurError(
         f"the ledger's record of its source names a kind that this version doesn't know: {kind!r}",
         todo="index the blocks again",
