@@ -6,7 +6,6 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tiny_chain import TinyTx, read_block_file, sha256d
 from typer.testing import CliRunner
 
 from geldspur.accuracy.chain import simulate_blocks
@@ -16,6 +15,7 @@ from geldspur.bitcoin.scripts import ScriptType, classify, script_of
 from geldspur.cli.app import app
 from geldspur.errors import UsageError
 from geldspur.ledger import NO_LINK, Ledger, index
+from tiny_chain import TinyTx, read_block_file, sha256d
 
 TXS = 5000
 
@@ -68,9 +68,11 @@ def lean(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """A chain with enough transactions for its shares to come out as they should; only its truth is looked at."""
+    """A chain with enough transactions for its shares to come out as they should, as the ledger sees it."""
     folder = tmp_path_factory.mktemp("large")
-    return folder / "chain", simulate_blocks(folder / "chain", 100_000, seed=3)
+    truth = simulate_blocks(folder / "chain", 100_000, seed=3)
+    index(folder / "chain", folder / "ledger")
+    return Ledger(folder / "ledger"), truth
 
 
 @pytest.fixture(scope="module", params=["chain", "lean"])
@@ -147,24 +149,6 @@ def test_coins_of_a_coinbase_wait_a_hundred_blocks_and_some_coins_are_spent_in_t
     assert max(ages) > 100
 
 
-def test_no_block_is_too_heavy(either):
-    for block in either.blocks:
-        size = 80 + sum(len(tx.raw) for tx in block.txs)
-        assert 3 * (size - witness_bytes(block)) + size < 4_000_000
-
-
-def witness_bytes(block):
-    return sum(len(tx.raw) - stripped_size(tx) for tx in block.txs)
-
-
-def stripped_size(tx):
-    if tx.raw[4:6] != b"\0\1":
-        return len(tx.raw)
-    outputs = sum(9 + len(script) for _, script in tx.outputs)
-    # Counts and script lengths that need three bytes are left aside: the sum is a lower bound of what is stripped.
-    return 10 + 41 * len(tx.inputs) + outputs
-
-
 def test_the_true_links_are_those_of_the_blocks(either):
     links = [
         NO_LINK if tx is block.txs[0] else row
@@ -201,7 +185,7 @@ def test_undo_files_hold_every_spent_output(either):
         assert undo[at : at + 4] == REGTEST.magic
         size = struct.unpack_from("<I", undo, at + 4)[0]
         data, checksum = undo[at + 8 : at + 8 + size], undo[at + 8 + size : at + 40 + size]
-        assert checksum == sha256d(either.blocks[height - 1].header and sha256d(either.blocks[height - 1].header) + data)
+        assert checksum == sha256d(sha256d(either.blocks[height - 1].header) + data)
         reader = UndoReader(data)
         assert reader.count() == len(block.txs) - 1
         for tx in block.txs[1:]:
@@ -280,24 +264,39 @@ def test_scripts_are_mixed_and_counted(chain, large):
 
 
 def test_sizes_are_like_mainnets(large):
-    folder, truth = large
-    assert truth.transactions == 100_000
-    assert 400 < truth.bytes / truth.transactions < 450
+    ledger, truth = large
+    assert truth.transactions == ledger.n_txs == 100_000
+    assert 400 < ledger.tx_size[:].mean() < 450
     assert 1.95 < truth.inputs / truth.transactions < 2.25
     assert 2.45 < truth.outputs / truth.transactions < 2.8
+    inputs, outputs = np.diff(ledger.tx_in), np.diff(ledger.tx_out)
+    assert np.count_nonzero((inputs > 100) & (outputs <= 3)) > 5
+    assert np.count_nonzero(outputs > 100) > 5
+    assert 0.2 < np.mean((inputs == 1) & (outputs == 2)) < 0.6
+    weight = 3 * ledger.tx_base_size.astype(np.int64) + ledger.tx_size
+    assert np.add.reduceat(weight, ledger.block_tx[:-1].astype(np.int64)).max() < 3_990_000
+
+
+def test_few_addresses_are_paid_very_often_and_most_once(large):
+    ledger, truth = large
     assert 2.2 < truth.outputs / truth.scripts < 2.6
-    assert 0.2 < truth.unspent_outputs / truth.outputs < 0.3
     hubs = [hub.outputs for hub in truth.hubs]
-    assert hubs == sorted(hubs, reverse=True) or len(hubs) == 8
+    assert 0.02 < max(hubs) / truth.outputs < 0.06
     assert 0.03 < sum(hubs) / truth.outputs < 0.12
-    blocks = [b for path in sorted(folder.glob("blk*.dat")) for b in read_block_file(path.read_bytes(), REGTEST.magic)]
-    txs = [tx for block in blocks for tx in block.txs[1:]]
-    assert any(len(tx.inputs) > 100 and len(tx.outputs) <= 3 for tx in txs)
-    assert any(len(tx.outputs) > 100 for tx in txs)
-    reuse = Counter(script for tx in txs for _, script in tx.outputs)
-    ranked = [n for _, n in reuse.most_common()]
-    assert ranked[0] > 10 * ranked[20] > 20 * ranked[1000] > 0
-    assert 0.6 < ranked.count(1) / len(ranked) < 0.85
+    paid = np.sort(np.diff(ledger.script_out))[::-1]
+    assert paid[0] > 10 * paid[20] > 20 * paid[1000] > 0
+    assert 0.6 < np.mean(paid == 1) < 0.85
+
+
+def test_most_outputs_are_spent_soon_few_late_and_a_quarter_never(large):
+    ledger, truth = large
+    assert 0.2 < truth.unspent_outputs / truth.outputs < 0.3
+    rows = np.flatnonzero(ledger.in_prevout != NO_LINK)
+    spender = np.searchsorted(ledger.tx_in, rows, side="right")
+    spent = np.searchsorted(ledger.tx_out, ledger.in_prevout[rows].astype(np.int64), side="right")
+    age = spender - spent
+    assert np.median(age) < 2500
+    assert 0.01 < np.mean(age > 30_000) < 0.2
 
 
 def test_lean_transactions_are_small(lean):
@@ -320,7 +319,7 @@ def test_a_seed_gives_the_chain_that_it_always_gave(tmp_path):
     assert simulate_blocks(tmp_path / "chain", 2000).tip_hash == TIP_OF_SEED_0
 
 
-TIP_OF_SEED_0 = ""
+TIP_OF_SEED_0 = "640aeb4b498d0cc32195fe071c9a6387859c5555e7635d9a0eade7906ad279d0"
 
 
 def test_a_second_file_begins_where_the_first_is_full(tmp_path, monkeypatch):
