@@ -8,9 +8,19 @@ import numpy as np
 from numba import njit
 
 from geldspur.bitcoin import sha256
-from geldspur.bitcoin.message_kernels import QUEUE, QUEUE_BYTES, hash_queue, new_work, queue_message, queue_stripped, root_of
+from geldspur.bitcoin.message_kernels import (
+    OWN,
+    QUEUE,
+    QUEUE_BYTES,
+    ROOT,
+    hash_queue,
+    queue_message,
+    queue_stripped,
+    root_of,
+)
 from geldspur.bitcoin.sha256 import double_sha256
-from geldspur.bitcoin.words import load_u8, load_u32, load_u64, same_bytes
+from geldspur.bitcoin.sha256_kernels import ready
+from geldspur.bitcoin.words import address_of, copy_bytes, load_u8, load_u32, load_u64, same_bytes, window_of
 
 OK = 0
 TRUNCATED = 1
@@ -57,15 +67,15 @@ def _compact(buf, at, end):
     """Read a CompactSize at `at`: (value, next offset, fault)."""
     if at >= end:
         return 0, at, TRUNCATED
-    first = buf[at]
+    first = load_u8(buf, at)
     if first < 253:
-        return np.int64(first), at + 1, OK
+        return first, at + 1, OK
     width = 2 if first == 253 else (4 if first == 254 else 8)
     if end - at - 1 < width:
         return 0, at, TRUNCATED
     value = np.uint64(0)
     for i in range(width):
-        value |= np.uint64(buf[at + 1 + i]) << np.uint64(8 * i)
+        value |= np.uint64(load_u8(buf, at + 1 + i)) << np.uint64(8 * i)
     smallest = 253 if width == 2 else (0x10000 if width == 4 else 0x100000000)
     if value < np.uint64(smallest):
         return 0, at, NOT_CANONICAL
@@ -163,23 +173,23 @@ def measure_block(buf, start, end):
 def _is_key(buf, at, length):
     """Does a pushed public key of this length begin as one of its length must?"""
     if length == 33:
-        return buf[at] == 2 or buf[at] == 3
-    return length == 65 and (buf[at] == 4 or buf[at] == 6 or buf[at] == 7)
+        return load_u8(buf, at) == 2 or load_u8(buf, at) == 3
+    return length == 65 and (load_u8(buf, at) == 4 or load_u8(buf, at) == 6 or load_u8(buf, at) == 7)
 
 
 @njit(cache=True)
 def _is_multisig(buf, at, end):
     """m keys n OP_CHECKMULTISIG, each key pushed directly (Core's MatchMultisig, up to 16 keys)."""
-    if end - at < 3 or buf[end - 1] != 0xAE:
+    if end - at < 3 or load_u8(buf, end - 1) != 0xAE:
         return False
-    m = np.int64(buf[at]) - 0x50
-    n = np.int64(buf[end - 2]) - 0x50
+    m = load_u8(buf, at) - 0x50
+    n = load_u8(buf, end - 2) - 0x50
     if not (1 <= m <= n <= 16):
         return False
     at += 1
     keys = 0
     while at < end - 2:
-        length = np.int64(buf[at])
+        length = load_u8(buf, at)
         if end - 2 - at - 1 < length or not (length == 33 or length == 65) or not _is_key(buf, at + 1, length):
             return False
         keys += 1
@@ -195,28 +205,35 @@ def classify(buf, at, end):
     10,000 bytes can't be spent, so it is filed with OP_RETURN (Core's CScript::IsUnspendable).
     """
     n = end - at
-    if n > 10_000 or (n > 0 and buf[at] == 0x6A):
+    if n > 10_000 or (n > 0 and load_u8(buf, at) == 0x6A):
         return _RETURN, at, end
-    pays_hash = n == 25 and buf[at] == 0x76 and buf[at + 1] == 0xA9 and buf[at + 2] == 20
-    if pays_hash and buf[at + 23] == 0x88 and buf[at + 24] == 0xAC:
+    pays_hash = n == 25 and load_u8(buf, at) == 0x76 and load_u8(buf, at + 1) == 0xA9 and load_u8(buf, at + 2) == 20
+    if pays_hash and load_u8(buf, at + 23) == 0x88 and load_u8(buf, at + 24) == 0xAC:
         return _P2PKH, at + 3, at + 23
-    if n == 23 and buf[at] == 0xA9 and buf[at + 1] == 20 and buf[at + 22] == 0x87:
+    if n == 23 and load_u8(buf, at) == 0xA9 and load_u8(buf, at + 1) == 20 and load_u8(buf, at + 22) == 0x87:
         return _P2SH, at + 2, at + 22
-    if 4 <= n <= 42 and (buf[at] == 0 or 0x51 <= buf[at] <= 0x60) and np.int64(buf[at + 1]) == n - 2:
-        if buf[at] == 0:
+    if 4 <= n <= 42 and (load_u8(buf, at) == 0 or 0x51 <= load_u8(buf, at) <= 0x60) and load_u8(buf, at + 1) == n - 2:
+        if load_u8(buf, at) == 0:
             if n == 22:
                 return _P2WPKH, at + 2, end
             if n == 34:
                 return _P2WSH, at + 2, end
             return _NONSTANDARD, at, end
-        if buf[at] == 0x51 and n == 34:
+        if load_u8(buf, at) == 0x51 and n == 34:
             return _P2TR, at + 2, end
         return _WITNESS, at, end
-    if (n == 35 or n == 67) and np.int64(buf[at]) == n - 2 and buf[end - 1] == 0xAC and _is_key(buf, at + 1, n - 2):
+    if (n == 35 or n == 67) and load_u8(buf, at) == n - 2 and load_u8(buf, end - 1) == 0xAC and _is_key(buf, at + 1, n - 2):
         return _P2PK, at, end
     if _is_multisig(buf, at, end):
         return _MULTISIG, at, end
     return _NONSTANDARD, at, end
+
+
+@njit(cache=True)
+def _script_signs(buf, at, end):
+    """Signs of an input's scriptSig."""
+    p, q, k, m = _first_pushes(buf, at, end)
+    return _signs_of(buf, p, q, k, m) if p >= 0 else 0
 
 
 @njit(cache=True)
@@ -226,11 +243,11 @@ def _signs_of(buf, at, end, key_at, key_end):
     signs = 0
     if n == 64 or n == 65:
         signs = SIGN_SCHNORR | (SIGN_NOT_DEFAULT_HASH if n == 65 else 0)
-    elif 9 <= n <= 73 and buf[at] == 0x30 and np.int64(buf[at + 1]) == n - 3 and buf[at + 2] == 2:
+    elif 9 <= n <= 73 and load_u8(buf, at) == 0x30 and load_u8(buf, at + 1) == n - 3 and load_u8(buf, at + 2) == 2:
         signs = SIGN_ECDSA
-        if buf[at + 3] > 32:
+        if load_u8(buf, at + 3) > 32:
             signs |= SIGN_HIGH_R
-        if buf[end - 1] != 1:
+        if load_u8(buf, end - 1) != 1:
             signs |= SIGN_NOT_DEFAULT_HASH
         if key_end - key_at == 65:
             signs |= SIGN_UNCOMPRESSED
@@ -242,14 +259,14 @@ def _first_pushes(buf, at, end):
     """The first two non-empty direct pushes of a scriptSig: (start, end, start, end), -1 where there is none."""
     a, b, c, d = -1, -1, -1, -1
     while at < end:
-        op = np.int64(buf[at])
+        op = load_u8(buf, at)
         at += 1
         if op == 0:
             continue
         if op == 76:
             if at >= end:
                 break
-            op = np.int64(buf[at])
+            op = load_u8(buf, at)
             at += 1
         elif op > 75:
             break
@@ -280,8 +297,8 @@ def decode_block(
     out_start, out_end int64[O] (payload of the script in `buf`). `scratch` uint8 must hold the largest
     transaction and 128 bytes more.
     """
-    state = np.empty(80, np.uint32)
-    words = np.empty(1, np.uint32)
+    state = np.empty(1, np.uint32)
+    words = np.empty(512, np.uint8)
     inner = np.empty(192, np.uint8)
     t, i, o = first_tx, first_in, first_out
     n_tx, at, _ = _compact(buf, start + 80, end)
@@ -351,16 +368,19 @@ def _u32(buf, at):
 def merkle_root(txids, first, count, root, level):
     """Merkle root of `txids[first:first+count]` (uint8[T,32]) into `root` (uint8[32]).
 
-    `level` uint8[>= count + 1, 32] is scratch. Returns True where two equal hashes stand side by side as a
-    pair on any level: such a block has a twin with the same root (CVE-2012-2459) and is refused by Core.
+    Returns True where two equal hashes stand side by side as a pair on any level: such a block has a twin with the
+    same root (CVE-2012-2459) and is refused by Core.
     """
-    return _merkle_root(sha256.chosen(), txids, first, count, root, level)
+    return _merkle_root(sha256.chosen(), txids, first, count, root, np.empty(QUEUE_BYTES + 16 * (count + 1), np.uint8))
 
 
 @njit(cache=True, nogil=True)
-def _merkle_root(engine, txids, first, count, root, level):
-    _, blocks, state = new_work()
-    return root_of(engine, txids, first, count, root, level, blocks, state)
+def _merkle_root(engine, txids, first, count, root, scratch):
+    work = window_of(scratch)
+    ready(work)
+    twin = root_of(engine, window_of(txids), first, count, work)
+    copy_bytes(root, 0, work, ROOT, 32)
+    return twin
 
 
 @njit(cache=True)
@@ -408,79 +428,12 @@ def _payload(buf, at, end):
 
 
 @njit(cache=True)
-def _script_signs(buf, at, end):
-    """Signs of an input's scriptSig."""
-    if at == end:
-        return 0
-    p, q, k, m = _first_pushes(buf, at, end)
-    return _signs_of(buf, p, q, k, m) if p >= 0 else 0
-
-
-@njit(cache=True)
-def _inputs(buf, at, end, count, i, in_at, in_sequence, in_signs):
-    """Read `count` inputs into rows `i ..`: (next row, next offset, fault)."""
-    for _ in range(count):
-        if end - at < 36:
-            return i, at, TRUNCATED
-        script, stop, fault = _string(buf, at + 36, end)
-        if fault != OK:
-            return i, stop, fault
-        if end - stop < 4:
-            return i, stop, TRUNCATED
-        in_at[i] = at
-        in_signs[i] = _script_signs(buf, script, stop)
-        in_sequence[i] = load_u32(buf, stop)
-        i += 1
-        at = stop + 4
-    return i, at, OK
-
-
-@njit(cache=True)
-def _outputs(buf, at, end, count, o, out_value, out_type, out_at, out_length):
-    """Read `count` outputs into rows `o ..`: (next row, next offset, fault)."""
-    for _ in range(count):
-        if end - at < 8:
-            return o, at, TRUNCATED
-        script, stop, fault = _string(buf, at + 8, end)
-        if fault != OK:
-            return o, stop, fault
-        out_value[o] = np.int64(load_u64(buf, at))
-        out_type[o], out_at[o], out_length[o] = _payload(buf, script, stop)
-        o += 1
-        at = stop
-    return o, at, OK
-
-
-@njit(cache=True)
-def _witnesses(buf, at, end, count, i, in_signs):
-    """Read the witnesses of `count` inputs, whose rows begin at `i`: (next offset, fault)."""
-    any_item = False
-    for row in range(i, i + count):
-        items, at, fault = _length(buf, at, end)
-        if fault != OK:
-            return at, fault
-        any_item = any_item or items > 0
-        p, q, k, m = -1, -1, -1, -1
-        for _ in range(items):
-            start, at, fault = _string(buf, at, end)
-            if fault != OK:
-                return at, fault
-            if p < 0 and at > start:
-                p, q = start, at
-            elif p >= 0 and k < 0:
-                k, m = start, at
-        if p >= 0:
-            in_signs[row] = _signs_of(buf, p, q, k, m)
-    return at, OK if any_item else EMPTY_WITNESS
-
-
-@njit(cache=True)
-def _roots(engine, buf, starts, block_tx, checked, decoded, txid, scratch, blocks, state, root):
+def _roots(engine, buf, starts, block_tx, checked, decoded, txids, work):
     """Check the Merkle roots of blocks `checked .. decoded`: (fault, block)."""
     for b in range(checked, decoded):
         first = block_tx[b]
-        twin = root_of(engine, txid, first, block_tx[b + 1] - first, root, scratch, blocks, state)
-        if not same_bytes(root, 0, buf, starts[b] + 36, 32):
+        twin = root_of(engine, txids, first, block_tx[b + 1] - first, work)
+        if not same_bytes(work, ROOT, buf, starts[b] + 36, 32):
             return BAD_ROOT, b
         if twin:
             return TWIN, b
@@ -489,20 +442,19 @@ def _roots(engine, buf, starts, block_tx, checked, decoded, txid, scratch, block
 
 @njit(cache=True, nogil=True)
 def _decode_blocks(
-    engine, buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+    engine, data, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
     in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
 ):  # fmt: skip
-    jobs, blocks, state = new_work()
-    root = np.empty(32, np.uint8)
-    level = scratch[QUEUE_BYTES:]
+    buf, txids, work = window_of(data), window_of(txid), window_of(scratch)
+    ready(work)
     t, i, o = 0, 0, 0
-    hashed, waiting, free, checked = 0, 0, 0, 0
+    hashed, waiting, free, checked = 0, 0, OWN, 0
     block_tx[0] = 0
     fault, at = OK, 0
     b = 0
     while b < starts.size:
         start = starts[b]
-        if sizes[b] < 81 or start < 0 or start > buf.size - sizes[b]:
+        if sizes[b] < 81 or start < 0 or start > data.size - sizes[b]:
             fault, at = TRUNCATED, start
             break
         end = start + sizes[b]
@@ -530,18 +482,63 @@ def _decode_blocks(
             if fault != OK:
                 break
             tx_in[t], tx_out[t] = i, o
-            i, at, fault = _inputs(buf, at, end, inputs, i, in_at, in_sequence, in_signs)
+            for _ in range(inputs):
+                if end - at < 36:
+                    fault = TRUNCATED
+                    break
+                begin_in = at
+                script, at, fault = _string(buf, at + 36, end)
+                if fault != OK:
+                    break
+                if end - at < 4:
+                    fault = TRUNCATED
+                    break
+                in_at[i] = begin_in
+                in_signs[i] = _script_signs(buf, script, at) if at > script else 0
+                in_sequence[i] = load_u32(buf, at)
+                at += 4
+                i += 1
             if fault != OK:
                 break
             outputs, at, fault = _length(buf, at, end)
             if fault != OK:
                 break
-            o, at, fault = _outputs(buf, at, end, outputs, o, out_value, out_type, out_at, out_length)
+            for _ in range(outputs):
+                if end - at < 8:
+                    fault = TRUNCATED
+                    break
+                begin_out = at
+                script, at, fault = _string(buf, at + 8, end)
+                if fault != OK:
+                    break
+                out_value[o] = np.int64(load_u64(buf, begin_out))
+                out_type[o], out_at[o], out_length[o] = _payload(buf, script, at)
+                o += 1
             if fault != OK:
                 break
             body_end = at
             if segwit:
-                at, fault = _witnesses(buf, at, end, inputs, tx_in[t], in_signs)
+                any_item = False
+                for row in range(tx_in[t], i):
+                    items, at, fault = _length(buf, at, end)
+                    if fault != OK:
+                        break
+                    any_item = any_item or items > 0
+                    p, q, k, m = -1, -1, -1, -1
+                    for _ in range(items):
+                        item, at, fault = _string(buf, at, end)
+                        if fault != OK:
+                            break
+                        if p < 0 and at > item:
+                            p, q = item, at
+                        elif p >= 0 and k < 0:
+                            k, m = item, at
+                    if fault != OK:
+                        break
+                    if p >= 0:
+                        in_signs[row] = _signs_of(buf, p, q, k, m)
+                if fault == OK and not any_item:
+                    fault = EMPTY_WITNESS
                 if fault != OK:
                     break
             if end - at < 4:
@@ -553,37 +550,27 @@ def _decode_blocks(
             size[t] = at - begin
             base_size[t] = body_end - body + 8
             if segwit:
-                free = queue_stripped(jobs, waiting, scratch, free, buf, begin, body, body_end, at)
+                free = queue_stripped(work, waiting, free, buf, begin, body, body_end, at)
             else:
-                free = queue_message(jobs, waiting, scratch, free, buf, begin, at - begin)
+                free = queue_message(work, waiting, free, buf, begin, at - begin)
             t += 1
             waiting += 1
             if waiting == QUEUE:
-                hash_queue(engine, jobs, waiting, blocks, state, txid, hashed)
-                hashed, waiting, free = t, 0, 0
+                hash_queue(engine, work, waiting, address_of(txids, 32 * hashed, 32 * waiting))
+                hashed, waiting, free = t, 0, OWN
         if fault == OK and at != end:
             fault = EXTRA_BYTES
         if fault != OK:
             break
         b += 1
         block_tx[b] = t
-        if waiting == 0 or b == starts.size:
-            if waiting > 0:
-                hash_queue(engine, jobs, waiting, blocks, state, txid, hashed)
-                hashed, waiting, free = t, 0, 0
-            wrong, which = _roots(engine, buf, starts, block_tx, checked, b, txid, level, blocks, state, root)
-            if wrong != OK:
-                return wrong, which, starts[which]
-            checked = b
     tx_in[t], tx_out[t] = i, o
-    if fault != OK:
-        # A wrong root of an earlier block is told first, whatever has been hashed already.
-        hash_queue(engine, jobs, waiting, blocks, state, txid, hashed)
-        wrong, which = _roots(engine, buf, starts, block_tx, checked, b, txid, level, blocks, state, root)
-        if wrong != OK:
-            return wrong, which, starts[which]
-        return fault, b, at
-    return OK, b, at
+    hash_queue(engine, work, waiting, address_of(txids, 32 * hashed, 32 * waiting))
+    # A wrong root of an earlier block is told first.
+    wrong, which = _roots(engine, buf, starts, block_tx, checked, b, txids, work)
+    if wrong != OK:
+        return wrong, which, starts[which]
+    return fault, b, at
 
 
 def decode_blocks(buf, starts, sizes, *columns):

@@ -12,8 +12,9 @@ import numpy as np
 from numba import njit
 from numba.core.registry import cpu_target
 
-from geldspur.bitcoin.message_kernels import QUEUE, QUEUE_BYTES, hash_queue, new_work, queue_message
-from geldspur.bitcoin.sha256_kernels import Engine, OpenSsl, Plain, ShaNi, _compress, address_of, begin, finish
+from geldspur.bitcoin.message_kernels import OWN, QUEUE, QUEUE_BYTES, hash_queue, queue_message
+from geldspur.bitcoin.sha256_kernels import Engine, OpenSsl, Plain, ShaNi, _compress, begin, finish, ready
+from geldspur.bitcoin.words import address_of, window_of
 from geldspur.errors import GeldspurError, UsageError
 
 ENGINES = ("ni", "openssl", "plain")
@@ -24,15 +25,16 @@ _LLVM_FEATURES = {"+sha", "+ssse3", "+sse4.1"}
 
 
 @njit(cache=True, nogil=True)
-def _hash_all(engine, data, starts, sizes, out, own):
-    jobs, blocks, state = new_work()
-    waiting, free, done = 0, 0, 0
+def _hash_all(engine, data, starts, sizes, out, scratch):
+    message, rows, work = window_of(data), window_of(out), window_of(scratch)
+    ready(work)
+    waiting, free, done = 0, OWN, 0
     for k in range(starts.size):
-        free = queue_message(jobs, waiting, own, free, data, starts[k], sizes[k])
+        free = queue_message(work, waiting, free, message, starts[k], sizes[k])
         waiting += 1
         if waiting == QUEUE or k + 1 == starts.size:
-            hash_queue(engine, jobs, waiting, blocks, state, out, done)
-            done, waiting, free = done + waiting, 0, 0
+            hash_queue(engine, work, waiting, address_of(rows, 32 * done, 32 * waiting))
+            done, waiting, free = done + waiting, 0, OWN
 
 
 def double_sha256_all(engine: Engine, messages: list[bytes]) -> list[bytes]:
@@ -84,7 +86,7 @@ def available(name: str) -> Engine | None:
 def is_right(engine: Engine) -> bool:
     """Does the engine hash messages of random lengths as hashlib does?"""
     draw = random.Random()  # noqa: S311 - lengths of test messages, no secret
-    messages = [draw.randbytes(n) for n in (0, 55, 56, 63, 64, 119, 120, *(draw.randrange(700) for _ in range(24)))]
+    messages = [draw.randbytes(n) for n in (0, 55, 56, 63, 64, 119, 120, *(draw.randrange(2_000) for _ in range(24)))]
     return double_sha256_all(engine, messages) == [_by_hashlib(m) for m in messages]
 
 
@@ -124,16 +126,17 @@ SCRATCH_TAIL = 128
 def double_sha256(message, length, out, state, words, inner):
     """Bitcoin's hash of `message[:length]` into `out` (uint8[32]).
 
-    `message` (uint8) needs `SCRATCH_TAIL` bytes behind `length`, which are overwritten. `state` uint32[80] and
+    `message` (uint8) needs `SCRATCH_TAIL` bytes behind `length`, which are overwritten. `words` uint8[WORK_BYTES] and
     `inner` uint8[>= 160] are scratch.
     """
-    _digest(message, length, state, inner)
-    _digest(inner, 32, state, out)
+    _digest(message, length, words, inner)
+    _digest(inner, 32, words, out)
 
 
 @njit(cache=True)
-def _digest(message, length, state, out):
-    begin(state, 0)
+def _digest(message, length, words, out):
+    work = window_of(words)
+    begin(work, 0)
     message[length] = 0x80
     end = (length + 9 + 63) // 64 * 64
     for i in range(length + 1, end - 8):
@@ -142,5 +145,5 @@ def _digest(message, length, state, out):
     for i in range(8):
         message[end - 1 - i] = np.uint8((bits >> np.uint64(8 * i)) & np.uint64(0xFF))
     for at in range(0, end, 64):
-        _compress(state, 0, address_of(message, at, 64))
-    finish(state, 0, address_of(out, 0, 32))
+        _compress(work, 0, address_of(message, at, 64))
+    finish(work, 0, address_of(out, 0, 32))

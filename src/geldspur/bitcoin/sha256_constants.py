@@ -14,3 +14,24 @@ ROUND = [
 
 START = [0x6A09E667, 0xBB67AE85, 0x3C6EF372, 0xA54FF53A, 0x510E527F, 0x9B05688C, 0x1F83D9AB, 0x5BE0CD19]
 """The state that every message begins with."""
+
+
+def _rotate(x: int, n: int) -> int:
+    return (x >> n | x << 32 - n) & 0xFFFFFFFF
+
+
+def expand(block: bytes) -> list[int]:
+    """The schedule W of a 64-byte block: 64 words."""
+    words = [int.from_bytes(block[i : i + 4], "big") for i in range(0, 64, 4)]
+    for i in range(16, 64):
+        x, y = words[i - 15], words[i - 2]
+        s0 = _rotate(x, 7) ^ _rotate(x, 18) ^ x >> 3
+        s1 = _rotate(y, 17) ^ _rotate(y, 19) ^ y >> 10
+        words.append((words[i - 16] + s0 + words[i - 7] + s1) & 0xFFFFFFFF)
+    return words
+
+
+PADDING_OF_64 = b"\x80" + bytes(61) + b"\x02\x00"
+"""The block that ends a message of 64 bytes."""
+PADDING_OF_32 = b"\x80" + bytes(29) + b"\x01\x00"
+"""The 32 bytes that end a message of 32 bytes."""

@@ -13,13 +13,15 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from geldspur.bitcoin.sha256_constants import ROUND, START
-from geldspur.bitcoin.sha256_ni import compress_two_ni
-from geldspur.bitcoin.words import _check
+from geldspur.bitcoin.sha256_ni import compress_two_ni, double_two_ni, double_two_pairs_ni
+from geldspur.bitcoin.words import address_of, load_u32, store_u8, store_u32
 
 _ROUND = np.array(ROUND, np.uint32)
 _START = np.array(START, np.uint32)
-STATE_WORDS = 80
-"""Size of a `state` (uint32): two states of eight words, then room for a schedule."""
+
+# Where things lie in a window named `work`: two states, a schedule, two digests padded as messages, a padding block.
+STATE, SCHEDULE, SECOND, PADDING = 0, 64, 320, 448
+WORK_BYTES = 512
 
 
 class Plain(NamedTuple):
@@ -37,22 +39,6 @@ class OpenSsl(NamedTuple):
 
 
 Engine = Plain | ShaNi | OpenSsl
-
-
-@intrinsic
-def _address(typingctx, array, at):
-    def codegen(context, builder, signature, args):
-        data = context.make_array(signature.args[0])(context, builder, args[0]).data
-        return builder.add(builder.ptrtoint(data, ir.IntType(64)), args[1])
-
-    return types.int64(array, types.int64), codegen
-
-
-@njit(cache=True)
-def address_of(array, at, count):
-    """Address of `count` bytes at byte `at` of a contiguous array, which must outlive its use."""
-    _check(array, at, count)
-    return _address(array, np.int64(at))
 
 
 @intrinsic
@@ -93,62 +79,104 @@ def _rotate(x, n):
 
 
 @njit(cache=True)
-def _compress(state, lane, address):
-    """Take the 64-byte block at an address into words `lane .. lane + 8` of `state`."""
-    words = state[16:]
+def _compress(work, state, address):
+    """Take the 64-byte block at an address into the eight words at byte `state` of `work`."""
     for i in range(16):
-        words[i] = _load_big_u32(address + 4 * i)
+        store_u32(work, SCHEDULE + 4 * i, _load_big_u32(address + 4 * i))
     # numba widens the sum of two uint32 to 64 bits, hence the casts.
-    for i in range(16, 64):
-        x, y = words[i - 15], words[i - 2]
+    for at in range(SCHEDULE + 64, SCHEDULE + 256, 4):
+        x, y = load_u32(work, at - 60), load_u32(work, at - 8)
         s0 = _rotate(x, np.uint32(7)) ^ _rotate(x, np.uint32(18)) ^ (x >> np.uint32(3))
         s1 = _rotate(y, np.uint32(17)) ^ _rotate(y, np.uint32(19)) ^ (y >> np.uint32(10))
-        words[i] = np.uint32(words[i - 16] + s0 + words[i - 7] + s1)
-    a, b, c, d = state[lane], state[lane + 1], state[lane + 2], state[lane + 3]
-    e, f, g, h = state[lane + 4], state[lane + 5], state[lane + 6], state[lane + 7]
+        store_u32(work, at, np.uint32(load_u32(work, at - 64) + s0 + load_u32(work, at - 28) + s1))
+    a, b, c, d = _four(work, state)
+    e, f, g, h = _four(work, state + 16)
     for i in range(64):
         s1 = _rotate(e, np.uint32(6)) ^ _rotate(e, np.uint32(11)) ^ _rotate(e, np.uint32(25))
-        t1 = np.uint32(h + s1 + ((e & f) ^ (~e & g)) + _ROUND[i] + words[i])
+        t1 = np.uint32(h + s1 + ((e & f) ^ (~e & g)) + _ROUND[i] + load_u32(work, SCHEDULE + 4 * i))
         s0 = _rotate(a, np.uint32(2)) ^ _rotate(a, np.uint32(13)) ^ _rotate(a, np.uint32(22))
         t2 = np.uint32(s0 + ((a & b) ^ (a & c) ^ (b & c)))
         h, g, f, e, d, c, b, a = g, f, e, np.uint32(d + t1), c, b, a, np.uint32(t1 + t2)
-    state[lane] += a
-    state[lane + 1] += b
-    state[lane + 2] += c
-    state[lane + 3] += d
-    state[lane + 4] += e
-    state[lane + 5] += f
-    state[lane + 6] += g
-    state[lane + 7] += h
+    for i, word in enumerate((a, b, c, d, e, f, g, h)):
+        at = state + 4 * i
+        store_u32(work, at, np.uint32(load_u32(work, at) + word))
 
 
-def compress_two(engine, state, a, b, blocks):
-    """Take `blocks` (>= 1) 64-byte blocks at address `a`, and as many at `b`, into the two states of `state`.
+@njit(cache=True)
+def _four(work, at):
+    return load_u32(work, at), load_u32(work, at + 4), load_u32(work, at + 8), load_u32(work, at + 12)
 
-    `state` uint32[STATE_WORDS]. Where one address is 0, that state is of no use afterwards.
-    """
+
+@njit(cache=True)
+def ready(work):
+    """Write what of `work` (window of WORK_BYTES bytes) stays the same between messages."""
+    for at in range(SECOND, WORK_BYTES):
+        store_u8(work, at, 0)
+    for at in (SECOND, SECOND + 64):
+        store_u8(work, at + 32, 0x80)
+        store_u8(work, at + 62, 1)
+    store_u8(work, PADDING, 0x80)
+    store_u8(work, PADDING + 62, 2)
+
+
+@njit(cache=True)
+def begin(work, state):
+    """Set the eight words at byte `state` of `work` to what every message begins with."""
+    for i in range(8):
+        store_u32(work, state + 4 * i, _START[i])
+
+
+@njit(cache=True)
+def finish(work, state, address):
+    """Write the digest in the eight words at byte `state` of `work` to an address, 32 bytes."""
+    for i in range(8):
+        _store_big_u32(address + 4 * i, load_u32(work, state + 4 * i))
+
+
+# What follows does the same whatever the engine, which numba sees by the type of the first argument. Messages and
+# targets are addresses; where that of one of two messages is 0, there is only the other.
+
+
+def compress_two(engine, work, a, b, blocks):
+    """Take `blocks` (>= 1) 64-byte blocks at `a` and at `b` into the states at STATE and STATE + 32 of `work`."""
+    raise NotImplementedError("runs inside of kernels only")
+
+
+def double_two(engine, work, a, b, blocks, to_a, to_b):
+    """Hash two padded messages of `blocks` blocks twice."""
+    raise NotImplementedError("runs inside of kernels only")
+
+
+def double_two_pairs(engine, work, a, b, to_a, to_b):
+    """Hash two messages of 64 bytes, not padded, twice."""
     raise NotImplementedError("runs inside of kernels only")
 
 
 @overload(compress_two)
-def _choose_compress_two(engine, state, a, b, blocks):
-    return {Plain: _compress_two_plain, ShaNi: _compress_two_ni, OpenSsl: _compress_two_openssl}[engine.instance_class]
+def _choose_compress_two(engine, work, a, b, blocks):
+    return {Plain: _plain_compress, ShaNi: _ni_compress, OpenSsl: _openssl_compress}[engine.instance_class]
 
 
-def _compress_two_plain(engine, state, a, b, blocks):
+@overload(double_two)
+def _choose_double_two(engine, work, a, b, blocks, to_a, to_b):
+    return _ni_double_two if engine.instance_class is ShaNi else _any_double_two
+
+
+@overload(double_two_pairs)
+def _choose_double_two_pairs(engine, work, a, b, to_a, to_b):
+    return _ni_double_two_pairs if engine.instance_class is ShaNi else _any_double_two_pairs
+
+
+def _plain_compress(engine, work, a, b, blocks):
     for k in range(blocks):
         if a != 0:
-            _compress(state, 0, a + 64 * k)
+            _compress(work, STATE, a + 64 * k)
         if b != 0:
-            _compress(state, 8, b + 64 * k)
+            _compress(work, STATE + 32, b + 64 * k)
 
 
-def _compress_two_ni(engine, state, a, b, blocks):
-    compress_two_ni(address_of(state, 0, 64), a if a != 0 else b, b if b != 0 else a, blocks)
-
-
-def _compress_two_openssl(engine, state, a, b, blocks):
-    first, second = address_of(state, 0, 32), address_of(state, 32, 32)
+def _openssl_compress(engine, work, a, b, blocks):
+    first, second = address_of(work, STATE, 32), address_of(work, STATE + 32, 32)
     for k in range(blocks):
         if a != 0:
             _call_transform(engine.transform, first, a + 64 * k)
@@ -156,15 +184,56 @@ def _compress_two_openssl(engine, state, a, b, blocks):
             _call_transform(engine.transform, second, b + 64 * k)
 
 
-@njit(cache=True)
-def begin(state, lane):
-    """Set words `lane .. lane + 8` of `state` to what every message begins with."""
-    for i in range(8):
-        state[lane + i] = _START[i]
+def _any_double_two(engine, work, a, b, blocks, to_a, to_b):
+    begin(work, STATE)
+    begin(work, STATE + 32)
+    compress_two(engine, work, a, b, blocks)
+    _second(engine, work, to_a, to_b)
+
+
+def _any_double_two_pairs(engine, work, a, b, to_a, to_b):
+    begin(work, STATE)
+    begin(work, STATE + 32)
+    compress_two(engine, work, a, b, 1)
+    padding = address_of(work, PADDING, 64)
+    compress_two(engine, work, padding if a != 0 else 0, padding if b != 0 else 0, 1)
+    _second(engine, work, to_a, to_b)
 
 
 @njit(cache=True)
-def finish(state, lane, address):
-    """Write the digest in words `lane .. lane + 8` of `state` to an address, 32 bytes."""
-    for i in range(8):
-        _store_big_u32(address + 4 * i, state[lane + i])
+def _second(engine, work, to_a, to_b):
+    """Hash the digests in the two states and write them to their targets."""
+    a = address_of(work, SECOND, 64) if to_a != 0 else 0
+    b = address_of(work, SECOND + 64, 64) if to_b != 0 else 0
+    finish(work, STATE, address_of(work, SECOND, 32))
+    finish(work, STATE + 32, address_of(work, SECOND + 64, 32))
+    begin(work, STATE)
+    begin(work, STATE + 32)
+    compress_two(engine, work, a, b, 1)
+    if to_a != 0:
+        finish(work, STATE, to_a)
+    if to_b != 0:
+        finish(work, STATE + 32, to_b)
+
+
+# The instructions take two messages or none: where there is one, it is hashed beside itself.
+
+
+def _ni_compress(engine, work, a, b, blocks):
+    compress_two_ni(address_of(work, STATE, 64), a if a != 0 else b, b if b != 0 else a, blocks)
+
+
+def _ni_double_two(engine, work, a, b, blocks, to_a, to_b):
+    if a == 0:
+        a, to_a = b, to_b
+    elif b == 0:
+        b, to_b = a, to_a
+    double_two_ni(a, b, blocks, to_a, to_b)
+
+
+def _ni_double_two_pairs(engine, work, a, b, to_a, to_b):
+    if a == 0:
+        a, to_a = b, to_b
+    elif b == 0:
+        b, to_b = a, to_a
+    double_two_pairs_ni(a, b, to_a, to_b)

@@ -2,6 +2,10 @@
 
 Each takes an array and a byte offset (prefetch: an element's index). They don't look at bounds, which is the
 caller's duty; with NUMBA_BOUNDSCHECK=1 in the environment they do, as numba's own indexing then does.
+
+In the place of an array they also take its window, (address, bytes). numba counts references to each array that one
+function hands to another, by locked instructions that cost more than a small function does; to windows it doesn't.
+A window doesn't keep its array alive.
 """
 
 import os
@@ -10,19 +14,24 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 _CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
 
 
 def _byte_pointer(context, builder, array_type, array, at):
-    """A pointer to byte `at` of a contiguous array."""
+    """A pointer to byte `at` of a contiguous array or window."""
+    if isinstance(array_type, types.BaseTuple):
+        return builder.inttoptr(builder.add(builder.extract_value(array, 0), at), cgutils.voidptr_t)
     data = context.make_array(array_type)(context, builder, array).data
     return builder.gep(builder.bitcast(data, cgutils.voidptr_t), [at])
 
 
+_UNSIGNED = {8: types.uint8, 32: types.uint32, 64: types.uint64}
+
+
 def _loader(bits: int):
-    numba_type = {8: types.uint8, 32: types.uint32, 64: types.uint64}[bits]
+    numba_type = _UNSIGNED[bits]
 
     @intrinsic
     def load(typingctx, array, at):
@@ -39,14 +48,20 @@ def _loader(bits: int):
 _load_u8, _load_u32, _load_u64 = _loader(8), _loader(32), _loader(64)
 
 
-@intrinsic
-def _store_u64(typingctx, array, at, value):
-    def codegen(context, builder, signature, args):
-        pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
-        builder.store(args[2], builder.bitcast(pointer, ir.IntType(64).as_pointer()), align=1)
-        return context.get_dummy_value()
+def _storer(bits: int):
+    @intrinsic
+    def store(typingctx, array, at, value):
+        def codegen(context, builder, signature, args):
+            pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+            builder.store(args[2], builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1)
+            return context.get_dummy_value()
 
-    return types.none(array, types.int64, types.uint64), codegen
+        return types.none(array, types.int64, _UNSIGNED[bits]), codegen
+
+    return store
+
+
+_store_u8, _store_u32, _store_u64 = _storer(8), _storer(32), _storer(64)
 
 
 @intrinsic
@@ -74,10 +89,43 @@ def _prefetch(typingctx, array, index):
     return types.none(array, types.int64), codegen
 
 
+@intrinsic
+def _address(typingctx, array, at):
+    def codegen(context, builder, signature, args):
+        pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+        return builder.ptrtoint(pointer, ir.IntType(64))
+
+    return types.int64(array, types.int64), codegen
+
+
+def _bytes_of(array):
+    raise NotImplementedError("runs inside of kernels only")
+
+
+@overload(_bytes_of, inline="always")
+def _choose_bytes_of(array):
+    if isinstance(array, types.BaseTuple):
+        return lambda array: array[1]
+    return lambda array: array.size * array.itemsize
+
+
 @njit(inline="always")
 def _check(array, at, count):
-    if _CHECKED and (at < 0 or count < 0 or at + count > array.size * array.itemsize):
+    if _CHECKED and (at < 0 or count < 0 or at + count > _bytes_of(array)):
         raise IndexError("a kernel reached beyond its array")
+
+
+@njit(cache=True)
+def address_of(array, at, count):
+    """Address of the `count` bytes at byte `at` of a contiguous array."""
+    _check(array, at, count)
+    return _address(array, np.int64(at))
+
+
+@njit(cache=True)
+def window_of(array):
+    """The window of a contiguous array: (address, bytes)."""
+    return _address(array, 0), np.int64(_bytes_of(array))
 
 
 @njit(cache=True)
@@ -99,6 +147,20 @@ def load_u64(array, at):
     """The little-endian 64-bit word at byte `at` of a contiguous array."""
     _check(array, at, 8)
     return _load_u64(array, np.int64(at))
+
+
+@njit(cache=True)
+def store_u8(array, at, value):
+    """Write a byte at byte `at` of a contiguous array."""
+    _check(array, at, 1)
+    _store_u8(array, np.int64(at), np.uint8(value))
+
+
+@njit(cache=True)
+def store_u32(array, at, value):
+    """Write a little-endian 32-bit word at byte `at` of a contiguous array."""
+    _check(array, at, 4)
+    _store_u32(array, np.int64(at), np.uint32(value))
 
 
 @njit(cache=True)
