@@ -40,15 +40,8 @@ from geldspur.accuracy.chain.world import (
     TXS,
     WITNESS_TXS,
 )
-from geldspur.bitcoin.message_kernels import (
-    QUEUE_BYTES,
-    hash_queue,
-    new_work,
-    queue_message,
-    queue_stripped,
-    root_of,
-)
-from geldspur.bitcoin.words import copy_bytes, load_u64, store_u64
+from geldspur.bitcoin.message_kernels import OWN, QUEUE_BYTES, ROOT, hash_queue, queue_message, queue_stripped, root_of
+from geldspur.bitcoin.words import address_of, copy_bytes, load_u64, store_u64, window_of
 
 NO_LINK = np.uint64(0xFFFFFFFFFFFFFFFF)
 FULL_WEIGHT = 3_400_000
@@ -300,8 +293,8 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
     count, hubs, types, scripts, short = world.count, world.hubs, world.types, world.scripts, world.short
     body, txids, links, scratch = draft.body, draft.txids, draft.links, draft.scratch
     inputs, outputs, fresh, undo = draft.inputs, draft.outputs, draft.fresh, draft.undo
-    jobs, blocks, state = new_work()
-    own = np.empty(QUEUE_BYTES, np.uint8)
+    queue = np.empty(QUEUE_BYTES, np.uint8)
+    work, body_window, rows = window_of(queue), window_of(body), window_of(txids)
     slot = height % MATURITY
     young = world.young[slot]
     for k in range(world.young_size[slot]):
@@ -312,7 +305,7 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
     links[0] = NO_LINK
     most = min(wanted, _waiting(pools), txids.shape[0] - 1)
     at, link, fees, weight, t = 0, 1, np.int64(0), np.int64(0), 1
-    queued, free, n_fresh, undo_at = 0, 0, 0, 0
+    queued, free, n_fresh, undo_at = 0, OWN, 0, 0
     while t <= most and weight < FULL_WEIGHT:
         begin, n_in = at, max(1, min(size(random, world.in_steps), _waiting(pools) // 8))
         n_wanted = size(random, world.out_steps)
@@ -342,14 +335,14 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
             for j in range(n_in):
                 at = put_witness(body, at, np.int64(inputs[j, 1]), inputs[j, 2], random, short)
             at = put_u32(body, at, locktime)
-            free = queue_stripped(jobs, queued, own, free, body, begin, inner, end, at)
+            free = queue_stripped(work, queued, free, body_window, begin, inner, end, at)
             count[WITNESS_TXS] += 1
         else:
             at = put_u32(body, end, locktime)
             copy_bytes(scratch, 0, body, inner, at - inner)
             copy_bytes(body, inner - 2, scratch, 0, at - inner)
             at -= 2
-            free = queue_message(jobs, queued, own, free, body, begin, stripped)
+            free = queue_message(work, queued, free, body_window, begin, stripped)
         queued += 1
         t += 1
         link += n_in
@@ -357,18 +350,18 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
         weight += 3 * stripped + at - begin
         count[OUTPUTS] += n_out + extra
         if queued == TOGETHER or _waiting(pools) < FEW or t > most or weight >= FULL_WEIGHT:
-            hash_queue(engine, jobs, queued, blocks, state, txids, t - queued)
+            hash_queue(engine, work, queued, address_of(rows, 32 * (t - queued), 32 * queued))
             for k in range(n_fresh):
                 _name_coin(fresh, k, txids)
                 _keep(random, coins, pools, fresh, k)
-            queued, free, n_fresh = 0, 0, 0
+            queued, free, n_fresh = 0, OWN, 0
     count[FEES] += fees
     count[TXS] += t
     end = _put_coinbase(
         random, count, hubs, types, scripts, book, inputs, outputs, draft.coinbase, height, subsidy + fees, n_coinbase
     )
-    queue_message(jobs, 0, own, 0, draft.coinbase, 0, end)
-    hash_queue(engine, jobs, 1, blocks, state, txids, 0)
+    queue_message(work, 0, OWN, window_of(draft.coinbase), 0, end)
+    hash_queue(engine, work, 1, address_of(rows, 0, 32))
     for k in range(n_coinbase):
         _set_coin(young, k, 0, k, outputs[k, 0], outputs[k, 1], first_row + k, 2 * height + 1)
         _name_coin(young, k, txids)
@@ -380,5 +373,6 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
 @njit(cache=True, nogil=True)
 def merkle_root(engine, txids, count, root):
     """The Merkle root of a block's first `count` ids, uint8[T,32], into `root`, uint8[32]."""
-    _, blocks, state = new_work()
-    root_of(engine, txids, 0, count, root, np.empty(16 * (count + 1), np.uint8), blocks, state)
+    work = np.empty(QUEUE_BYTES + 16 * (count + 1), np.uint8)
+    root_of(engine, window_of(txids), 0, count, window_of(work))
+    copy_bytes(root, 0, work, ROOT, 32)
