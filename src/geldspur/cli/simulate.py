@@ -34,6 +34,7 @@ def blocks(
     lean: Annotated[bool, typer.Option("--lean", help="Small transactions, as many as fit on a disk.")] = False,
     network: Annotated[SimulatedNetwork, typer.Option(help="Of which network.")] = SimulatedNetwork.REGTEST,
     xor: Annotated[bool, typer.Option(help="Obfuscate the files, as new nodes do.")] = False,
+    undo: Annotated[bool, typer.Option(help="Also write rev*.dat: what each block spent.")] = False,
     links: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Also write the output row that each input spends, 8 bytes each."),
@@ -44,7 +45,7 @@ def blocks(
     from geldspur.accuracy.chain import simulate_blocks
 
     truth = simulate_blocks(
-        out, txs, blocks=number, seed=seed, lean=lean, xor=xor, links=links, progress=progress(as_json)
+        out, txs, blocks=number, seed=seed, lean=lean, xor=xor, undo=undo, links=links, progress=progress(as_json)
     )
     if as_json:
         show_json(truth)

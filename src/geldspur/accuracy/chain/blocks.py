@@ -3,7 +3,6 @@
 import struct
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,8 +10,26 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from geldspur.accuracy.chain import kernels
-from geldspur.accuracy.chain.files import REGTEST_GENESIS, BlockFiles, mine, root_of
-from geldspur.accuracy.chain.shapes import HUBS, LEAN, USUAL, WAITS, Shape
+from geldspur.accuracy.chain.files import REGTEST_GENESIS, BlockFiles, mine
+from geldspur.accuracy.chain.shapes import LEAN, USUAL, Shape
+from geldspur.accuracy.chain.wire.kernels import HUBS
+from geldspur.accuracy.chain.world import (
+    FEES,
+    INPUTS,
+    LINKSUM,
+    MATURITY,
+    MINED_OUTPUTS,
+    OUTPUTS,
+    OWNERS,
+    PAID_SAT,
+    SPENT,
+    SPENT_SAT,
+    TXS,
+    WITNESS_TXS,
+    Draft,
+    new_draft,
+    new_world,
+)
 from geldspur.bitcoin.addresses import encode
 from geldspur.bitcoin.headers import HEADER_SIZE, double_sha256
 from geldspur.bitcoin.networks import REGTEST, Network
@@ -23,12 +40,8 @@ from geldspur.ledger.columns import staging, write_json
 from geldspur.progress import SILENT, Progress
 
 COIN = 100_000_000
+NO_LINK = (1 << 64) - 1
 PER_BLOCK = 2500
-MINING_BLOCKS = kernels.MATURITY
-"""The first blocks only mine: their coins are what everybody moves later."""
-_MINED_OUTPUTS = 25
-_TX_ROOM = 16_384
-_INPUT_ROOM = 32_768
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,18 +93,19 @@ def simulate_blocks(
     seed: int = 0,
     lean: bool = False,
     xor: bool = False,
+    undo: bool = False,
     links: Path | None = None,
     progress: Progress = SILENT,
 ) -> ChainTruth:
     """Write a regtest chain of `txs` transactions (coinbases counted in) into the folder `out`.
 
-    `out` gets `blk*.dat`, `truth.json` and, with `xor`, an obfuscation key. `blocks` is the wanted number of
-    blocks, the genesis counted in; more are added where the transactions don't fit. `links` gets the output row
-    that each input spends, uint64 little-endian, all ones for a coinbase. The same arguments give the same bytes
-    on every machine. Raises `UsageError` where `out` is not empty or the chain can't be made.
+    `out` gets `blk*.dat`, `truth.json`, with `undo` `rev*.dat` and with `xor` an obfuscation key. `blocks` is the
+    wanted number of blocks, the genesis counted in; more are added where the transactions don't fit. `links` gets
+    the output row that each input spends, uint64 little-endian, all ones for a coinbase. The same arguments give the
+    same bytes on every machine. Raises `UsageError` where `out` is not empty or the chain can't be made.
     """
     _check(out, links, txs, blocks)
-    with staging(out) as folder, _Chain(folder, txs, blocks, seed, LEAN if lean else USUAL, xor, links) as chain:
+    with staging(out) as folder, _Chain(folder, txs, blocks, seed, LEAN if lean else USUAL, xor, undo, links) as chain:
         with progress.task("Simulating blocks", txs, "transactions") as task:
             for made in chain.blocks():
                 task.advance(made)
@@ -105,63 +119,30 @@ def _check(out: Path, links: Path | None, txs: int, blocks: int | None) -> None:
         raise UsageError(f"{out} is not empty", todo="choose an empty or new folder for --out")
     if links is not None and links.exists():
         raise UsageError(f"{links} exists", todo="choose another name for --links")
-    least = MINING_BLOCKS + 2
+    least = MATURITY + 2
     if blocks is not None and blocks < least:
         raise UsageError(
             f"a chain of {blocks:,} blocks has no coin that can be spent",
-            todo=f"ask for {least} blocks at least: coins of a coinbase wait {kernels.MATURITY} blocks",
+            todo=f"ask for {least} blocks at least: coins of a coinbase wait {MATURITY} blocks",
         )
     if txs < (blocks or least):
         raise UsageError(f"{txs:,} transactions don't fill {blocks or least:,} blocks", todo="raise --txs")
-
-
-def new_world(txs: int, seed: int, shape: Shape) -> kernels.World:
-    """An empty economy that is large enough for `txs` transactions; its memory does not grow beyond."""
-    target = [min(max(txs // 10, 2000) * share // 100, most) for _, share, most in WAITS]
-    room = [wait * 3 // 2 + 1024 for wait in target]
-    ends = np.cumsum(room)
-    pools = np.array([ends - room, [0, 0, 0], target, [share for share, _, _ in WAITS], ends], np.int64)
-    count = np.zeros(kernels.COUNTS, np.int64)
-    genesis = [kernels.OWNERS, kernels.TXS, kernels.INPUTS, kernels.OUTPUTS]
-    count[genesis] = HUBS, 1, 1, 1
-    random = np.array([seed], np.uint64)
-    count[kernels.SALT] = int.from_bytes(double_sha256(struct.pack("<Q", seed))[:7], "little")
-    return kernels.World(
-        coins=np.zeros((sum(room), 8), np.uint64), pools=pools,
-        young=np.zeros((kernels.MATURITY, _MINED_OUTPUTS, 8), np.uint64),
-        young_size=np.zeros(kernels.MATURITY, np.int64),
-        book=np.zeros(min(1 << 20, max(1 << 12, 1 << (txs // 4).bit_length())), np.uint32),
-        random=random, count=count, hubs=np.zeros((HUBS, 3), np.int64), types=np.zeros(10, np.int64),
-        in_steps=shape.steps(shape.inputs), out_steps=shape.steps(shape.outputs), scripts=shape.script_steps,
-        op_return=shape.op_return, short=shape.short_signatures,
-    )  # fmt: skip
-
-
-def new_draft() -> kernels.Draft:
-    """Room for one block."""
-    return kernels.Draft(
-        body=np.empty(kernels.BODY + kernels.SLACK, np.uint8), coinbase=np.empty(kernels.SLACK, np.uint8),
-        txids=np.empty((_TX_ROOM, 32), np.uint8), links=np.empty(_INPUT_ROOM, np.uint64),
-        scratch=np.empty(1 << 20, np.uint8), inputs=np.empty((kernels.MOST_INPUTS, 3), np.uint64),
-        outputs=np.empty((kernels.MOST_OUTPUTS, 3), np.int64),
-        fresh=np.empty((kernels.TOGETHER * kernels.MOST_OUTPUTS, 8), np.uint64), sizes=np.zeros(4, np.int64),
-    )  # fmt: skip
 
 
 class _Chain:
     """A chain in the making. One thread makes transactions while another seals and writes the block before."""
 
     def __init__(
-        self, folder: Path, txs: int, blocks: int | None, seed: int, shape: Shape, xor: bool, links: Path | None
-    ) -> None:
+        self, folder: Path, txs: int, blocks: int | None, seed: int, shape: Shape, xor: bool, undo: bool,
+        links: Path | None,
+    ) -> None:  # fmt: skip
         self._network: Network = REGTEST
-        self._txs, self._seed = txs, seed
+        self._txs, self._seed, self._undo = txs, seed, undo
         busy = -(-txs // PER_BLOCK)
-        self._blocks = blocks or MINING_BLOCKS + 10 + busy
+        self._blocks = blocks or MATURITY + 10 + busy
         self._world = new_world(txs, seed, shape)
         key = double_sha256(b"xor" + struct.pack("<Q", seed))[:8] if xor else b""
         self._files = BlockFiles(folder, self._network, key)
-        self._level = np.empty((_TX_ROOM + 1, 32), np.uint8)
         self._links_path = links
         self._links: BinaryIO | None = None
         self._tip = b""
@@ -170,7 +151,7 @@ class _Chain:
     def __enter__(self) -> "_Chain":
         if self._links_path is not None:
             self._links = self._links_path.open("wb")
-            self._links.write(struct.pack("<Q", int(kernels.NO_LINK)))
+            self._links.write(struct.pack("<Q", NO_LINK))
         return self
 
     def __exit__(self, failed: type[BaseException] | None, *_: Any) -> None:
@@ -182,13 +163,13 @@ class _Chain:
 
     def blocks(self) -> Iterator[int]:
         """Make and write all blocks; gives the number of transactions of each."""
-        self._files.append([REGTEST_GENESIS])
+        self._files.append(REGTEST_GENESIS)
         self._tip = double_sha256(REGTEST_GENESIS[:HEADER_SIZE])
         self._height = 0
         yield 1
-        drafts = [new_draft(), new_draft()]
+        drafts = [new_draft(self._undo), new_draft(self._undo)]
         left, height = self._txs - 1, 1
-        with _sealer() as seal:
+        with ThreadPoolExecutor(1) as seal:
             sealed: Future[None] | None = None
             while left > 0:
                 draft = drafts[height % 2]
@@ -203,8 +184,9 @@ class _Chain:
             if sealed is not None:
                 sealed.result()
 
-    def _make(self, draft: kernels.Draft, height: int, left: int) -> None:
-        mining = height <= MINING_BLOCKS
+    def _make(self, draft: Draft, height: int, left: int) -> None:
+        # The first blocks only mine: their coins are what everybody moves later.
+        mining = height <= MATURITY
         to_come = max(1, self._blocks - height)
         # Blocks differ in size by a quarter to both sides; each to come needs its coinbase.
         even = left // to_come
@@ -212,14 +194,17 @@ class _Chain:
         wanted = 0 if mining else min(max(0, wanted - 1), left - to_come)
         halvings = height // self._network.halving_interval
         subsidy = 50 * COIN >> halvings if halvings < 64 else 0
-        outputs = _MINED_OUTPUTS if mining else 1 + (height % 3 == 0)
+        outputs = MINED_OUTPUTS if mining else 1 + (height % 3 == 0)
         kernels.make_block(chosen(), self._world, draft, height, wanted, subsidy, outputs)
 
-    def _seal(self, draft: kernels.Draft, height: int) -> None:
-        n_tx, n_in, body, coinbase = draft.sizes.tolist()
-        header = mine(self._tip, root_of(draft.txids[:n_tx], self._level), height)
-        count = struct.pack("<B", n_tx) if n_tx < 253 else b"\xfd" + struct.pack("<H", n_tx)
-        self._files.append([header, count, draft.coinbase[:coinbase], draft.body[:body]])
+    def _seal(self, draft: Draft, height: int) -> None:
+        n_tx, n_in, body, coinbase, undo = draft.sizes.tolist()
+        root = np.empty(32, np.uint8)
+        kernels.merkle_root(chosen(), draft.txids, n_tx, root)
+        header = mine(self._tip, root.tobytes(), height)
+        self._files.append(header, _compact(n_tx), draft.coinbase[:coinbase], draft.body[:body])
+        if self._undo:
+            self._files.append_undo(self._tip, _compact(n_tx - 1), draft.undo[:undo])
         if self._links is not None:
             self._links.write(draft.links[:n_in].astype("<u8", copy=False).data)
         self._tip = double_sha256(header)
@@ -234,12 +219,12 @@ class _Chain:
         spendable = int(world.types.sum()) - int(world.types[ScriptType.OP_RETURN])
         return ChainTruth(
             network=self._network.name, seed=self._seed, lean=lean, tip_height=self._height,
-            tip_hash=self._tip[::-1].hex(), blocks=self._height + 1, transactions=int(count[kernels.TXS]),
-            witness_transactions=int(count[kernels.WITNESS_TXS]), inputs=int(count[kernels.INPUTS]),
-            outputs=int(count[kernels.OUTPUTS]), scripts=int(count[kernels.OWNERS]) - HUBS + len(hubs) + 1,
-            outputs_by_type=types, unspent_outputs=spendable - int(count[kernels.SPENT]),
-            unspent_sat=int(count[kernels.PAID_SAT] - count[kernels.SPENT_SAT]),
-            fees_sat=int(count[kernels.FEES]), link_checksum=int(count[kernels.LINKSUM]) % (1 << 64),
+            tip_hash=self._tip[::-1].hex(), blocks=self._height + 1, transactions=int(count[TXS]),
+            witness_transactions=int(count[WITNESS_TXS]), inputs=int(count[INPUTS]),
+            outputs=int(count[OUTPUTS]), scripts=int(count[OWNERS]) - HUBS + len(hubs) + 1,
+            outputs_by_type=types, unspent_outputs=spendable - int(count[SPENT]),
+            unspent_sat=int(count[PAID_SAT] - count[SPENT_SAT]),
+            fees_sat=int(count[FEES]), link_checksum=int(count[LINKSUM]) % (1 << 64),
             files=self._files.number + 1, bytes=self._files.bytes, hubs=hubs,
         )  # fmt: skip
 
@@ -252,7 +237,5 @@ class _Chain:
         return Hub(address, script_type.label, *(int(n) for n in self._world.hubs[owner]))
 
 
-@contextmanager
-def _sealer() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(1) as executor:
-        yield executor
+def _compact(n: int) -> bytes:
+    return struct.pack("<B", n) if n < 253 else b"\xfd" + struct.pack("<H", n)

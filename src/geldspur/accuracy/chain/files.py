@@ -7,12 +7,12 @@ from typing import BinaryIO
 import numpy as np
 
 from geldspur.bitcoin.headers import double_sha256, target_of
-from geldspur.bitcoin.kernels import merkle_root
 from geldspur.bitcoin.networks import Network
 from geldspur.ledger.columns import Array
 
 FILE_SIZE = 128 << 20
 """Core's MAX_BLOCKFILE_SIZE (src/node/blockstorage.h)."""
+_ROOM = 5 << 20
 REGTEST_BITS = 0x207FFFFF
 GENESIS_TIME = 1_296_688_602
 SPACING = 600
@@ -39,52 +39,60 @@ def mine(previous: bytes, root: bytes, height: int) -> bytes:
 
 
 class BlockFiles:
-    """Appends blocks to `blk*.dat` files in a folder."""
+    """Appends blocks to `blk*.dat` files in a folder, and what they spent to the `rev*.dat` files beside them."""
 
     def __init__(self, folder: Path, network: Network, key: bytes) -> None:
         self._folder, self._magic = folder, network.magic
-        self._mask: Array | None = None
+        self._mask = np.frombuffer(key * (_ROOM // 8), np.uint8) if key else None
         if key:
             (folder / "xor.dat").write_bytes(key)
-            self._mask = np.frombuffer(key * ((5 << 20) // 8), np.uint8)
-        self._file: BinaryIO | None = None
-        self._buf = np.empty(5 << 20, np.uint8)
+        self._blk: BinaryIO | None = None
+        self._rev: BinaryIO | None = None
+        self._buf = np.empty(_ROOM, np.uint8)
+        self._at, self._rev_at = 0, 0
         self.number = 0
-        self.position = 0
         self.bytes = 0
 
-    def append(self, parts: list[Array | bytes]) -> None:
-        """Write one block, given in parts, behind its frame."""
-        size = sum(len(part) for part in parts)
-        at = 0
-        for part in (self._magic, struct.pack("<I", size), *parts):
-            self._buf[at : at + len(part)] = np.frombuffer(part, np.uint8) if isinstance(part, bytes) else part
-            at += len(part)
-        if self._file is None:
-            self._file = self._open()
-        elif self.position + at >= FILE_SIZE:
-            self._file.close()
+    def append(self, *parts: Array | bytes) -> None:
+        """Write one block, given in parts, behind its frame. A full file is followed by the next."""
+        framed = self._joined(self._frame(parts), *parts)
+        if self._blk is not None and self._at + len(framed) >= FILE_SIZE:
+            self.close()
             self.number += 1
-            self._file, self.position = self._open(), 0
-        framed = self._buf[:at]
-        if self._mask is not None:
-            shift = self.position % 8
-            np.bitwise_xor(framed, self._mask[shift : shift + at], out=framed)
-        self._file.write(framed.data)
-        self.position += at
-        self.bytes += at
+        if self._blk is None:
+            self._blk = (self._folder / f"blk{self.number:05}.dat").open("wb")
+        self._write(self._blk, self._at, framed)
+        self._at += len(framed)
+        self.bytes += len(framed)
 
-    def _open(self) -> BinaryIO:
-        return (self._folder / f"blk{self.number:05}.dat").open("wb")
+    def append_undo(self, previous: bytes, *parts: Array | bytes) -> None:
+        """Write the undo data of the block that was appended last; `previous` is the hash of the one before it."""
+        checksum = double_sha256(self._joined(previous, *parts).tobytes())
+        if self._rev is None:
+            self._rev = (self._folder / f"rev{self.number:05}.dat").open("wb")
+        framed = self._joined(self._frame(parts), *parts, checksum)
+        self._write(self._rev, self._rev_at, framed)
+        self._rev_at += len(framed)
 
     def close(self) -> None:
-        """Close the last file."""
-        if self._file is not None:
-            self._file.close()
+        """Close the files that are open."""
+        for file in (self._blk, self._rev):
+            if file is not None:
+                file.close()
+        self._blk, self._rev, self._at, self._rev_at = None, None, 0, 0
 
+    def _frame(self, parts: tuple[Array | bytes, ...]) -> bytes:
+        return self._magic + struct.pack("<I", sum(len(part) for part in parts))
 
-def root_of(txids: Array, level: Array) -> bytes:
-    """The Merkle root of a block's transaction ids, uint8[T,32]; `level` is scratch, uint8[T+1,32] at least."""
-    root = np.empty(32, np.uint8)
-    merkle_root(txids, 0, len(txids), root, level)
-    return root.tobytes()
+    def _joined(self, *parts: Array | bytes) -> Array:
+        at = 0
+        for part in parts:
+            self._buf[at : at + len(part)] = np.frombuffer(part, np.uint8) if isinstance(part, bytes) else part
+            at += len(part)
+        return self._buf[:at]
+
+    def _write(self, file: BinaryIO, position: int, data: Array) -> None:
+        if self._mask is not None:
+            shift = position % 8
+            np.bitwise_xor(data, self._mask[shift : shift + len(data)], out=data)
+        file.write(data.data)

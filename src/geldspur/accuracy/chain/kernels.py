@@ -1,12 +1,10 @@
 """Kernels that make the transactions of a block: who spends what, and who is paid."""
 
-from typing import Any, NamedTuple
-
 import numpy as np
 from numba import njit
 
-from geldspur.accuracy.chain.shapes import HUBS, TO_HUB, TO_NEWCOMER, TO_PAYER
 from geldspur.accuracy.chain.wire.kernels import (
+    HUBS,
     below,
     draw,
     has_witness,
@@ -15,89 +13,48 @@ from geldspur.accuracy.chain.wire.kernels import (
     put_random,
     put_script,
     put_script_sig,
+    put_spent,
     put_u32,
     put_witness,
     size,
     type_of,
 )
-from geldspur.bitcoin.message_kernels import QUEUE_BYTES, hash_queue, new_work, queue_message, queue_stripped
-from geldspur.bitcoin.words import copy_bytes, load_u64, store_u64
+from geldspur.accuracy.chain.world import (
+    BOOKED,
+    END,
+    FEES,
+    FIRST,
+    INPUTS,
+    LINKSUM,
+    MATURITY,
+    OUTPUTS,
+    OWNERS,
+    PAID_SAT,
+    SALT,
+    SHARE,
+    SIZE,
+    SPENT,
+    SPENT_SAT,
+    TARGET,
+    TOGETHER,
+    TXS,
+    WITNESS_TXS,
+)
+from geldspur.bitcoin.message_kernels import OWN, QUEUE_BYTES, ROOT, hash_queue, queue_message, queue_stripped, root_of
+from geldspur.bitcoin.words import address_of, copy_bytes, load_u64, store_u64, window_of
 
-MATURITY = 100
-MOST_INPUTS = 512
-MOST_OUTPUTS = 512
-TOGETHER = 32
-"""Transactions whose ids are worked out together. None spends another of them."""
-FEW = 64
-"""With fewer coins than this, each id is worked out alone, or there would soon be nothing to spend."""
+NO_LINK = np.uint64(0xFFFFFFFFFFFFFFFF)
 FULL_WEIGHT = 3_400_000
 """No transaction is begun behind this weight: the largest then still fits under Core's 4,000,000."""
-BODY = 4 << 20
-SLACK = 4096
-NO_LINK = np.uint64(0xFFFFFFFFFFFFFFFF)
+FEW = 64
+"""With fewer coins than this, each id is worked out alone, or there would soon be nothing to spend."""
 
-# `World.count`
-OWNERS, TXS, INPUTS, OUTPUTS, BOOKED, FEES, SPENT, SPENT_SAT, PAID_SAT, SALT, WITNESS_TXS, LINKSUM = range(12)
-COUNTS = 12
-# Rows of `World.pools`
-FIRST, SIZE, TARGET, SHARE, END = range(5)
+# An output's owner, in 1/10,000: an exchange-like hub, somebody new, one of the payers, else somebody paid before.
+TO_HUB = 300
+TO_NEWCOMER = 4150
+TO_PAYER = 800
 
 _RETURN = 9
-
-
-class World(NamedTuple):
-    """Everything that lasts from block to block.
-
-    A coin is an unspent output that will be spent, in 8 words: 4 of txid, vout and owner (high half), value,
-    output row, height * 2 + is coinbase.
-    """
-
-    coins: Any
-    """uint64[C,8]: in one range of rows for each of three waiting times."""
-    pools: Any
-    """int64[5,3]: of each range FIRST row, SIZE in use, TARGET size, SHARE of the outputs in 1/100, END row."""
-    young: Any
-    """uint64[MATURITY,K,8]: coins of the last coinbases, which can't be spent yet."""
-    young_size: Any
-    """int64[MATURITY]."""
-    book: Any
-    """uint32[B]: owners of a sample of outputs; who is drawn from it is paid again."""
-    random: Any
-    """uint64[1]: the generator's state."""
-    count: Any
-    """int64[COUNTS]."""
-    hubs: Any
-    """int64[HUBS,3]: outputs, received, balance of the first owners."""
-    types: Any
-    """int64[10]: outputs by script type."""
-    in_steps: Any
-    out_steps: Any
-    scripts: Any
-    op_return: int
-    short: bool
-
-
-class Draft(NamedTuple):
-    """A block in the making: all but its header."""
-
-    body: Any
-    """uint8[BODY + SLACK]: the transactions behind the coinbase."""
-    coinbase: Any
-    """uint8[SLACK]: the first transaction."""
-    txids: Any
-    """uint8[T,32]."""
-    links: Any
-    """uint64[I]: output row that each input of the block spends."""
-    scratch: Any
-    """uint8[...]: a transaction without witness on its way to its place."""
-    inputs: Any
-    """uint64[MOST_INPUTS,3]: owner, script type, key of each input of a transaction."""
-    outputs: Any
-    """int64[MOST_OUTPUTS,3]: owner, value, does it wait to be spent."""
-    fresh: Any
-    """uint64[TOGETHER * MOST_OUTPUTS,8]: coins that wait for their txid; its row in the block stands for it."""
-    sizes: Any
-    """int64[4]: transactions, inputs, bytes of the body, bytes of the coinbase."""
 
 
 @njit(cache=True, nogil=True)
@@ -195,16 +152,20 @@ def _put_output(count, hubs, types, scripts, buf, at, owner, value):
 
 
 @njit(cache=True, nogil=True)
-def _put_inputs(random, count, hubs, scripts, coins, pools, short, body, inputs, links, at, n_in, link, rich):
-    """Spend `n_in` coins: (offset behind the inputs, their value, is there a witness)."""
+def _put_inputs(
+    random, count, hubs, scripts, coins, pools, short, body, inputs, links, undo, at, n_in, link, undo_at, rich
+):  # fmt: skip
+    """Spend `n_in` coins: (offset behind the inputs, behind their undo data, their value, is there a witness)."""
     total, witness = np.int64(0), False
+    if undo.size > 0:
+        undo_at = put_count(undo, undo_at, n_in)
     for j in range(n_in):
         pool, row = _pick_rich(random, coins, pools) if rich and j == 0 else _pick(random, pools)
         for word in range(4):
             store_u64(body, at + 8 * word, coins[row, word])
         owner = np.int64(coins[row, 4] >> np.uint64(32))
         vout = np.int64(coins[row, 4] & np.uint64(0xFFFFFFFF))
-        value, spent = np.int64(coins[row, 5]), coins[row, 6]
+        value, spent, origin = np.int64(coins[row, 5]), coins[row, 6], np.int64(coins[row, 7])
         last = pools[FIRST, pool] + pools[SIZE, pool] - 1
         for word in range(8):
             coins[row, word] = coins[last, word]
@@ -213,17 +174,19 @@ def _put_inputs(random, count, hubs, scripts, coins, pools, short, body, inputs,
         kind = type_of(owner, key, scripts)
         inputs[j, 0], inputs[j, 1], inputs[j, 2] = np.uint64(owner), np.uint64(kind), key
         at = put_script_sig(body, put_u32(body, at + 32, vout), kind, key, random, short)
-        at = put_u32(body, at, 0xFFFFFFFF - min(2, np.int64(key & np.uint64(3))))
+        at = put_u32(body, at, 0xFFFFFFFD + np.int64(key & np.uint64(0xFFFF)) % 3)
         witness = witness or has_witness(kind, key)
         total += value
         if owner < HUBS:
             hubs[owner, 2] -= value
+        if undo.size > 0:
+            undo_at = put_spent(undo, undo_at, origin, value, kind, key)
         links[link + j] = spent
         count[LINKSUM] += (np.int64(spent) + 1) * (2 * (count[INPUTS] + j) + 1)
     count[INPUTS] += n_in
     count[SPENT] += n_in
     count[SPENT_SAT] += total
-    return at, total, witness
+    return at, undo_at, total, witness
 
 
 @njit(cache=True, nogil=True)
@@ -329,9 +292,9 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
     coins, pools, book, random = world.coins, world.pools, world.book, world.random
     count, hubs, types, scripts, short = world.count, world.hubs, world.types, world.scripts, world.short
     body, txids, links, scratch = draft.body, draft.txids, draft.links, draft.scratch
-    inputs, outputs, fresh = draft.inputs, draft.outputs, draft.fresh
-    jobs, blocks, state = new_work()
-    own = np.empty(QUEUE_BYTES, np.uint8)
+    inputs, outputs, fresh, undo = draft.inputs, draft.outputs, draft.fresh, draft.undo
+    queue = np.empty(QUEUE_BYTES, np.uint8)
+    work, body_window, rows = window_of(queue), window_of(body), window_of(txids)
     slot = height % MATURITY
     young = world.young[slot]
     for k in range(world.young_size[slot]):
@@ -342,7 +305,7 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
     links[0] = NO_LINK
     most = min(wanted, _waiting(pools), txids.shape[0] - 1)
     at, link, fees, weight, t = 0, 1, np.int64(0), np.int64(0), 1
-    queued, free, n_fresh = 0, 0, 0
+    queued, free, n_fresh, undo_at = 0, OWN, 0, 0
     while t <= most and weight < FULL_WEIGHT:
         begin, n_in = at, max(1, min(size(random, world.in_steps), _waiting(pools) // 8))
         n_wanted = size(random, world.out_steps)
@@ -352,9 +315,9 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
         at = put_u32(body, at, 1 + below(random, 2))
         body[at], body[at + 1] = 0, 1
         inner = at + 2
-        at, total, witness = _put_inputs(
-            random, count, hubs, scripts, coins, pools, short, body, inputs, links,
-            put_count(body, inner, n_in), n_in, link, n_wanted > 3,
+        at, undo_at, total, witness = _put_inputs(
+            random, count, hubs, scripts, coins, pools, short, body, inputs, links, undo,
+            put_count(body, inner, n_in), n_in, link, undo_at, n_wanted > 3,
         )  # fmt: skip
         n_out, fee = _share_out(random, count, book, pools, inputs, outputs, total, n_in, n_wanted)
         extra = 1 if below(random, 10_000) < world.op_return else 0
@@ -372,14 +335,14 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
             for j in range(n_in):
                 at = put_witness(body, at, np.int64(inputs[j, 1]), inputs[j, 2], random, short)
             at = put_u32(body, at, locktime)
-            free = queue_stripped(jobs, queued, own, free, body, begin, inner, end, at)
+            free = queue_stripped(work, queued, free, body_window, begin, inner, end, at)
             count[WITNESS_TXS] += 1
         else:
             at = put_u32(body, end, locktime)
             copy_bytes(scratch, 0, body, inner, at - inner)
             copy_bytes(body, inner - 2, scratch, 0, at - inner)
             at -= 2
-            free = queue_message(jobs, queued, own, free, body, begin, stripped)
+            free = queue_message(work, queued, free, body_window, begin, stripped)
         queued += 1
         t += 1
         link += n_in
@@ -387,20 +350,29 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
         weight += 3 * stripped + at - begin
         count[OUTPUTS] += n_out + extra
         if queued == TOGETHER or _waiting(pools) < FEW or t > most or weight >= FULL_WEIGHT:
-            hash_queue(engine, jobs, queued, blocks, state, txids, t - queued)
+            hash_queue(engine, work, queued, address_of(rows, 32 * (t - queued), 32 * queued))
             for k in range(n_fresh):
                 _name_coin(fresh, k, txids)
                 _keep(random, coins, pools, fresh, k)
-            queued, free, n_fresh = 0, 0, 0
+            queued, free, n_fresh = 0, OWN, 0
     count[FEES] += fees
     count[TXS] += t
     end = _put_coinbase(
         random, count, hubs, types, scripts, book, inputs, outputs, draft.coinbase, height, subsidy + fees, n_coinbase
     )
-    queue_message(jobs, 0, own, 0, draft.coinbase, 0, end)
-    hash_queue(engine, jobs, 1, blocks, state, txids, 0)
+    queue_message(work, 0, OWN, window_of(draft.coinbase), 0, end)
+    hash_queue(engine, work, 1, address_of(rows, 0, 32))
     for k in range(n_coinbase):
         _set_coin(young, k, 0, k, outputs[k, 0], outputs[k, 1], first_row + k, 2 * height + 1)
         _name_coin(young, k, txids)
     world.young_size[slot] = n_coinbase
-    draft.sizes[0], draft.sizes[1], draft.sizes[2], draft.sizes[3] = t, link, at, end
+    sizes = draft.sizes
+    sizes[0], sizes[1], sizes[2], sizes[3], sizes[4] = t, link, at, end, undo_at
+
+
+@njit(cache=True, nogil=True)
+def merkle_root(engine, txids, count, root):
+    """The Merkle root of a block's first `count` ids, uint8[T,32], into `root`, uint8[32]."""
+    work = np.empty(QUEUE_BYTES + 16 * (count + 1), np.uint8)
+    root_of(engine, window_of(txids), 0, count, window_of(work))
+    copy_bytes(root, 0, work, ROOT, 32)

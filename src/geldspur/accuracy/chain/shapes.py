@@ -44,7 +44,7 @@ class Shape:
 
 # Sizes and scripts like mainnet's of the 2020s: many payments with change, few batches and consolidations.
 USUAL = Shape(
-    inputs=((7208, 1, 1), (1700, 2, 2), (950, 3, 7), (135, 8, 63), (7, 64, 511)),
+    inputs=((7358, 1, 1), (1700, 2, 2), (800, 3, 7), (135, 8, 63), (7, 64, 511)),
     outputs=((7061, 2, 2), (1600, 1, 1), (600, 3, 3), (700, 4, 15), (35, 16, 127), (4, 128, 511)),
     scripts=(
         (3800, ScriptType.P2WPKH), (2500, ScriptType.P2PKH), (1750, ScriptType.P2SH), (1450, ScriptType.P2TR),
@@ -62,12 +62,6 @@ LEAN = Shape(
     op_return=200,
     short_signatures=True,
 )
-
-# An output's owner: an exchange-like hub, somebody new, one of the payers, else somebody paid before.
-TO_HUB = 300
-TO_NEWCOMER = 4150
-TO_PAYER = 800
-HUBS = 8
 
 # How long an output waits for its spender: (share of the outputs, share of the waiting ones, most waiting ones).
 WAITS = ((65, 5, 20_000), (25, 25, 1_500_000), (10, 70, 8_500_000))

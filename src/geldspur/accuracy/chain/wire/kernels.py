@@ -1,4 +1,4 @@
-"""Kernels that draw numbers and write the parts of a transaction.
+"""Kernels that draw numbers and write the parts of a transaction and of its undo data.
 
 Only whole numbers are drawn, so that a seed gives the same chain on every machine. A `put_` kernel takes a buffer
 and an offset and returns the offset behind what it wrote; it may spoil up to 8 bytes further on, which the next
@@ -8,10 +8,11 @@ one writes over, so that buffers need room to spare.
 import numpy as np
 from numba import njit
 
-from geldspur.accuracy.chain.shapes import HUBS
 from geldspur.bitcoin.words import store_u64
 
 _P2PK, _P2PKH, _P2SH, _P2WPKH, _P2WSH, _P2TR, _MULTISIG = 1, 2, 3, 4, 5, 6, 7
+HUBS = 8
+"""The first owners are hubs: paid very often, as exchanges are."""
 _HUB_TYPES = np.array([_P2PKH, _P2SH, _P2WPKH, _P2TR, _P2PKH, _P2SH, _P2WPKH, _P2WSH], np.int64)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -83,13 +84,14 @@ def _put_known(buf, at, key, part, count):
 
 @njit(cache=True, nogil=True)
 def put_random(buf, at, count, random):
+    """`count` random bytes."""
     for k in range((count + 7) // 8):
         store_u64(buf, at + 8 * k, draw(random))
     return at + count
 
 
 @njit(cache=True, nogil=True)
-def _put_key(buf, at, key, part):
+def put_key(buf, at, key, part):
     """The push of a public key, compressed."""
     buf[at] = 33
     _put_known(buf, at + 2, key, part, 32)
@@ -103,7 +105,7 @@ def _put_keys(buf, at, key, needed, total):
     buf[at] = 0x50 + needed
     at += 1
     for k in range(total):
-        at = _put_key(buf, at, key, k + 1)
+        at = put_key(buf, at, key, k + 1)
     buf[at] = 0x50 + total
     buf[at + 1] = 0xAE
     return at + 2
@@ -125,12 +127,12 @@ def put_script(buf, at, kind, key):
     if kind == _P2WPKH:
         buf[at], buf[at + 1] = 0, 20
         return _put_known(buf, at + 2, key, 0, 20)
-    if kind == _P2WSH or kind == _P2TR:
+    if kind in (_P2WSH, _P2TR):
         buf[at], buf[at + 1] = 0x51 if kind == _P2TR else 0, 32
         return _put_known(buf, at + 2, key, 0, 32)
     if kind == _MULTISIG:
         return _put_keys(buf, at, key, 1, 2)
-    at = _put_key(buf, at, key, 1)
+    at = put_key(buf, at, key, 1)
     buf[at] = 0xAC
     return at + 1
 
@@ -170,7 +172,8 @@ def _is_nested(kind, key):
 
 @njit(cache=True, nogil=True)
 def has_witness(kind, key):
-    return kind == _P2WPKH or kind == _P2WSH or kind == _P2TR or _is_nested(kind, key)
+    """Is an owner's input signed in the witness?"""
+    return kind in (_P2WPKH, _P2WSH, _P2TR) or _is_nested(kind, key)
 
 
 @njit(cache=True, nogil=True)
@@ -194,7 +197,7 @@ def put_script_sig(buf, at, kind, key, random, short):
         at = _put_signature(buf, at, random, short)
     elif kind == _P2PKH:
         at = _put_signature(buf, at, random, short)
-        at = _put_key(buf, at, key, 1)
+        at = put_key(buf, at, key, 1)
     buf[length_at] = at - length_at - 1
     return at
 
@@ -216,7 +219,7 @@ def put_witness(buf, at, kind, key, random, short):
         return at + 1
     buf[at] = 1 if short else 2
     at = _put_signature(buf, at + 1, random, short)
-    return at if short else _put_key(buf, at, key, 1)
+    return at if short else put_key(buf, at, key, 1)
 
 
 @njit(cache=True, nogil=True)
@@ -231,6 +234,57 @@ def put_count(buf, at, n):
 
 @njit(cache=True, nogil=True)
 def put_u32(buf, at, value):
+    """Four bytes, the lowest first."""
     for k in range(4):
         buf[at + k] = (value >> (8 * k)) & 0xFF
     return at + 4
+
+
+# Undo data: what Core keeps of each spent output (src/undo.h, src/compressor.cpp, VARINT in src/serialize.h)
+
+
+@njit(cache=True, nogil=True)
+def put_varint(buf, at, n):
+    """Core's VARINT: seven bits a byte, the highest first, each further byte counted from one."""
+    length = 1
+    rest = n
+    while rest > 0x7F:
+        rest = (rest >> 7) - 1
+        length += 1
+    for k in range(length - 1, -1, -1):
+        buf[at + k] = (n & 0x7F) | (0 if k == length - 1 else 0x80)
+        n = (n >> 7) - 1
+    return at + length
+
+
+@njit(cache=True, nogil=True)
+def compressed_amount(n):
+    """An amount of satoshi as undo data hold it: round ones become small (CompressAmount)."""
+    if n == 0:
+        return np.int64(0)
+    zeros = 0
+    while n % 10 == 0 and zeros < 9:
+        n //= 10
+        zeros += 1
+    if zeros < 9:
+        return 1 + (n // 10 * 9 + n % 10 - 1) * 10 + zeros
+    return 1 + (n - 1) * 10 + 9
+
+
+@njit(cache=True, nogil=True)
+def put_spent(buf, at, origin, value, kind, key):
+    """A spent output: `origin` (height * 2 + is coinbase, above the genesis block), value and script."""
+    at = put_varint(buf, at, origin)
+    buf[at] = 0
+    at = put_varint(buf, at + 1, compressed_amount(value))
+    if kind in (_P2PKH, _P2SH):
+        buf[at] = 0 if kind == _P2PKH else 1
+        return _put_known(buf, at + 1, key, 0, 20)
+    if kind == _P2PK:
+        put_key(buf, at, key, 1)
+        for k in range(33):
+            buf[at + k] = buf[at + k + 1]
+        return at + 33
+    end = put_script(buf, at + 1, kind, key)
+    buf[at] = end - at - 1 + 6
+    return end
