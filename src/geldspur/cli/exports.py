@@ -1,5 +1,6 @@
 """Commands that hand the ledger to other programs: export, sql."""
 
+import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -134,7 +135,7 @@ def _print_csv(answer: "Answer", limit: int | None) -> None:
     rows, more = _bounded(answer, limit)
     out = writer(sys.stdout, lineterminator="\n")
     out.writerow(answer.columns)
-    out.writerows(["" if value is None else _plain(value) for value in row] for row in rows)
+    out.writerows([_text(value) for value in row] for row in rows)
     if more():
         console_err.print(f"only the first {limit:,} rows: give a larger --limit")
 
@@ -142,7 +143,7 @@ def _print_csv(answer: "Answer", limit: int | None) -> None:
 def _print_table(answer: "Answer", limit: int) -> None:
     """Columns side by side and never wrapped, so that ids stay whole."""
     rows, more = _bounded(answer, limit)
-    shown = [[_printable("" if v is None else str(_plain(v))) for v in row] for row in rows]
+    shown = [[_printable(_text(value)) for value in row] for row in rows]
     names = [_printable(name) for name in answer.columns]
     widths = [max(map(len, column)) for column in zip(names, *shown, strict=True)]
     is_number = [bool(_NUMBER.match(kind)) for kind in answer.types]
@@ -176,6 +177,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _plain(part) for key, part in value.items()}
     return str(value)
+
+
+def _text(value: Any) -> str:
+    """A value in a cell: nothing for null, JSON for what has parts."""
+    plain = _plain(value)
+    if plain is None or isinstance(plain, str):
+        return plain or ""
+    return json.dumps(plain, ensure_ascii=False)
 
 
 def _printable(text: str) -> str:

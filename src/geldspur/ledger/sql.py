@@ -9,7 +9,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -104,8 +104,11 @@ class Sql:
         self._connection.close()
         self._spill.cleanup()
 
-    def ask(self, question: str) -> Answer:
-        """Run one SELECT. UsageError for anything else and for SQL that can't be run."""
+    def ask(self, question: str, parameters: Sequence[Any] = ()) -> Answer:
+        """Run one SELECT, with values for its `?` or `$1`. UsageError for anything else and for SQL that can't be run.
+
+        Ctrl-C while it runs is a KeyboardInterrupt, as elsewhere.
+        """
         with _duckdb_errors():
             statements = self._connection.extract_statements(question)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
@@ -113,7 +116,7 @@ class Sql:
                     "only a single SELECT is run: the export can be read, nothing can be changed",
                     todo="see the tables with: geldspur sql --tables",
                 )
-            return Answer(self._connection.execute(statements[0]))
+            return Answer(self._connection.execute(statements[0], list(parameters)))
 
     @contextlib.contextmanager
     def time_limit(self, seconds: float | None) -> Iterator[None]:
@@ -131,7 +134,7 @@ class Sql:
         timer.start()
         try:
             yield
-        except GeldspurError:
+        except KeyboardInterrupt:
             if passed.is_set():
                 raise GeldspurError(
                     f"stopped after {seconds:g} seconds", todo="ask for less, or give more time with --timeout"
@@ -146,7 +149,8 @@ def _duckdb_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.InterruptException as error:
-        raise GeldspurError("the question was stopped") from error
+        # DuckDB takes the signal of Ctrl-C for itself.
+        raise KeyboardInterrupt from error
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise GeldspurError(
             f"DuckDB could not answer: {_in_a_line(error)}", todo="ask for less, or free memory or disk"
