@@ -76,17 +76,20 @@ def _copy(typingctx, target, target_at, source, source_at, count):
 
 
 @intrinsic
-def _prefetch(typingctx, array, index):
+def prefetch(typingctx, array, index):
+    """Ask for the cache line of an array's element; a wrong index does no harm."""
+
     def codegen(context, builder, signature, args):
         made = context.make_array(signature.args[0])(context, builder, args[0])
-        pointer = builder.bitcast(builder.gep(made.data, [args[1]]), cgutils.voidptr_t)
+        at = context.cast(builder, args[1], signature.args[1], types.int64)
+        pointer = builder.bitcast(builder.gep(made.data, [at]), cgutils.voidptr_t)
         i32 = ir.IntType(32)
         function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
         builder.call(function, [pointer, i32(0), i32(3), i32(1)])
         return context.get_dummy_value()
 
-    return types.none(array, types.int64), codegen
+    return types.none(array, index), codegen
 
 
 @intrinsic
@@ -196,9 +199,3 @@ def same_bytes(a, a_at, b, b_at, count):
             return False
         at += 1
     return True
-
-
-@njit(cache=True)
-def prefetch(array, index):
-    """Ask for the cache line of an element; a wrong index does no harm."""
-    _prefetch(array, np.int64(index))

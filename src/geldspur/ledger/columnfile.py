@@ -53,7 +53,6 @@ class ColumnFile:
             if os.fstat(self._handle).st_size < size:
                 os.ftruncate(self._handle, size)
             mapping = mmap.mmap(self._handle, size, prot=mmap.PROT_READ)
-            mapping.madvise(mmap.MADV_RANDOM)
             flat = np.frombuffer(mapping, self.dtype, size // self.row_bytes * self.width)
             self._map = flat.reshape(-1, self.width) if self.width > 1 else flat
             self._mapped_rows = size // self.row_bytes

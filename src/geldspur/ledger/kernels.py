@@ -7,7 +7,7 @@ index's is the hash of the last block that it covers, which nobody knew when the
 import numpy as np
 from numba import njit
 
-from geldspur.bitcoin.words import load_u64
+from geldspur.bitcoin.words import load_u8, load_u32, load_u64
 
 _A = np.uint64(0x9E3779B97F4A7C15)
 _B = np.uint64(0xFF51AFD7ED558CCD)
@@ -25,23 +25,28 @@ def mix(h):
 
 
 @njit(cache=True, nogil=True)
-def txid_hash(key, buf, at):
-    """Keyed hash of the 32 bytes of a txid at byte `at`; `key` is uint64[2]."""
-    h = (load_u64(buf, at) ^ key[0]) * _A
+def txid_hash(k0, k1, window, at):
+    """Keyed hash of the 32 bytes of a txid at byte `at` of a window; `k0`, `k1` uint64 are the key."""
+    h = (load_u64(window, at) ^ k0) * _A
     h ^= h >> np.uint64(32)
-    return mix(h ^ load_u64(buf, at + 8) ^ key[1])
+    return mix(h ^ load_u64(window, at + 8) ^ k1)
 
 
 @njit(cache=True, nogil=True)
-def script_hash(key, kind, buf, at, length):
-    """Keyed hash of a script's type and payload (`buf[at : at+length]`)."""
-    h = key[0] ^ (np.uint64(kind) << np.uint64(32)) ^ np.uint64(length)
+def script_hash(k0, k1, kind, window, at, length):
+    """Keyed hash of a script's type and payload, the `length` bytes at byte `at` of a window."""
+    h = k0 ^ (np.uint64(kind) << np.uint64(32)) ^ np.uint64(length)
     end = at + length
     while at + 8 <= end:
-        h = (h ^ load_u64(buf, at)) * _A
+        h = (h ^ load_u64(window, at)) * _A
         h ^= h >> np.uint64(32)
         at += 8
     word = np.uint64(0)
-    for b in range(end - at):
-        word |= np.uint64(buf[at + b]) << np.uint64(8 * b)
-    return mix((h ^ word) * _A ^ key[1])
+    if end - at >= 4:
+        word = np.uint64(load_u32(window, at))
+        for b in range(end - at - 4):
+            word |= np.uint64(load_u8(window, at + 4 + b)) << np.uint64(32 + 8 * b)
+    else:
+        for b in range(end - at):
+            word |= np.uint64(load_u8(window, at + b)) << np.uint64(8 * b)
+    return mix((h ^ word) * _A ^ k1)

@@ -7,7 +7,7 @@ so that memory is bounded whatever the size of the ledger.
 import numpy as np
 from numba import njit
 
-from geldspur.bitcoin.words import prefetch, same_bytes
+from geldspur.bitcoin.words import prefetch, same_bytes, window_of
 from geldspur.ledger.kernels import script_hash, txid_hash
 
 _AHEAD = 24
@@ -16,16 +16,18 @@ _AHEAD = 24
 @njit(cache=True, nogil=True)
 def hash_txids(key, txid, first, end, hashes):
     """Keyed hashes of rows `first..end` of `txid` (uint8[T,32]) into `hashes` uint64."""
+    ids, k0, k1 = window_of(txid), key[0], key[1]
     for row in range(first, end):
-        hashes[row - first] = txid_hash(key, txid, 32 * row)
+        hashes[row - first] = txid_hash(k0, k1, ids, 32 * row)
 
 
 @njit(cache=True, nogil=True)
 def hash_payloads(key, script_type, script_at, payload, first, end, hashes):
     """Keyed hashes of scripts `first..end` into `hashes` uint64."""
+    data, k0, k1 = window_of(payload), key[0], key[1]
     for s in range(first, end):
         at = np.int64(script_at[s])
-        hashes[s - first] = script_hash(key, script_type[s], payload, at, np.int64(script_at[s + 1]) - at)
+        hashes[s - first] = script_hash(k0, k1, script_type[s], data, at, np.int64(script_at[s + 1]) - at)
 
 
 # An index: rows in order of their key's hash, in buckets by its highest bits, beside the next 16 bits.
@@ -101,8 +103,9 @@ def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, buf, in_at, co
 
     `txid` uint8[T,32] of the whole ledger; rows from `end_row` on were rolled back and don't count.
     """
+    ids, data, k0, k1 = window_of(txid), window_of(buf), key[0], key[1]
     for i in range(count):
-        hashes[i] = txid_hash(key, buf, in_at[i])
+        hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
     shift = np.uint64(64 - bits)
     for i in range(count):
         if i + _AHEAD < count:
@@ -112,7 +115,7 @@ def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, buf, in_at, co
         k, end, t = _candidates(hashes[i], bits, bucket, tag)
         while k < end and tag[k] == t:
             row = np.int64(order[k])
-            if row < end_row and row > found[i] and same_bytes(txid, 32 * row, buf, in_at[i], 32):
+            if row < end_row and row > found[i] and same_bytes(ids, 32 * row, data, np.int64(in_at[i]), 32):
                 found[i] = row
             k += 1
 
@@ -123,16 +126,17 @@ def find_scripts_in_run(
     out_type, out_at, out_length, buf, count, known,
 ):  # fmt: skip
     """For outputs whose script is not known yet (`known` -1): its id, if the run has it."""
+    data, old, k0, k1 = window_of(buf), window_of(payload), key[0], key[1]
     for o in range(count):
         if known[o] >= 0 or out_type[o] == 9:
             continue
         at, length = np.int64(out_at[o]), np.int64(out_length[o])
-        k, end, t = _candidates(script_hash(key, out_type[o], buf, at, length), bits, bucket, tag)
+        k, end, t = _candidates(script_hash(k0, k1, out_type[o], data, at, length), bits, bucket, tag)
         while k < end and tag[k] == t:
             s = np.int64(order[k])
             if s < end_script and script_type[s] == out_type[o]:
                 start = np.int64(script_at[s])
-                if np.int64(script_at[s + 1]) - start == length and same_bytes(payload, start, buf, at, length):
+                if np.int64(script_at[s + 1]) - start == length and same_bytes(old, start, data, at, length):
                     known[o] = s
                     break
             k += 1
