@@ -141,6 +141,10 @@ def reopen(description: dict[str, Any]) -> Source:
         from geldspur.ledger.core_files import CoreFiles
 
         return CoreFiles.from_description(description)
+    if kind == "node":
+        from geldspur.ledger.node import Node
+
+        return Node.from_description(description)
     if kind == "parquet":
         from geldspur.ledger.parquet_source import ParquetTables
 
