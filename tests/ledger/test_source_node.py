@@ -132,6 +132,18 @@ def test_a_height_may_be_asked_for(node, blocks):
         node.chain(to_height=801)
 
 
+def test_a_range_of_heights_may_be_asked_for(node, core, blocks):
+    chain = node.chain(from_height=600)
+    assert (chain.first_height, len(chain)) == (600, LENGTH - 600)
+    assert (chain.hash == names(blocks[600:])).all()
+    for raw in branch(blocks, 700, 101):
+        core.add(raw)
+    rest = node.chain(from_height=600, known=chain.hash)
+    assert (rest.first_height, len(rest)) == (701, 101)
+    with pytest.raises(GeldspurError, match="ends at height 801"):
+        node.chain(from_height=900)
+
+
 def test_a_reorg_while_the_chain_is_read_is_read_again(node, core, blocks):
     ours = branch(blocks, LENGTH - 50, 60)
 

@@ -93,23 +93,26 @@ class Node:
         login = str(self._login.resolve()) if self._login else None
         return {"kind": "node", "network": self.network.name, "host": self.host, "port": self.port, "login": login}
 
-    def chain(self, to_height: int | None = None, known: Bytes | None = None) -> Chain:
+    def chain(self, to_height: int | None = None, known: Bytes | None = None, from_height: int = 0) -> Chain:
         """See `Source.chain`. With `known`, only what follows the fork is asked for."""
         for _ in range(_TRIES):
             info = self._call("getblockchaininfo")
             tip = int(info["blocks"])
-            if to_height is not None and to_height > tip:
-                raise self._error(f"the node's chain ends at height {tip:,}; --to-height asks for {to_height:,}")
+            if max(from_height, to_height or 0) > tip:
+                raise self._error(f"the node's chain ends at height {tip:,}, before what is asked for")
             last = tip if to_height is None else to_height
-            first = self._fork(known, last) if known is not None and len(known) else 0
+            first = from_height if known is None else self._fork(known, from_height, last)
             least = int(info.get("pruneheight", 0)) if info.get("pruned") else 0
             if first <= last and first < least:
                 raise self._error(
                     f"the node is pruned: it has blocks from height {least:,} on, not those from {first:,} on",
                     todo="use a node that keeps all blocks",
                 )
-            before = known[first - 1].tobytes() if known is not None and first else bytes(32)
-            headers = self._headers(first, last, before)
+            headers = self._headers(first, last)
+            if known is not None and first > from_height:
+                before = known[first - from_height - 1].tobytes()
+            else:
+                before = headers[0].previous if headers else bytes(32)
             end = headers[-1].hash if headers else before
             if _linked(headers, before) and (last < tip or end[::-1].hex() == info["bestblockhash"]):
                 return self._as_chain(first, headers)
@@ -132,24 +135,24 @@ class Node:
 
     # What a chain is made of
 
-    def _fork(self, known: Bytes, last: int) -> int:
+    def _fork(self, known: Bytes, begin: int, last: int) -> int:
         """The first height at which the node's chain is not the known one: looked for from the tip down."""
-        end, step = min(len(known), last + 1), 100
-        while end > 0:
-            start = max(0, end - step)
+        end, step = min(begin + len(known), last + 1), 100
+        while end > begin:
+            start = max(begin, end - step)
             theirs = self._hashes(range(start, end))
             for height in range(end - 1, start - 1, -1):
-                if known[height].tobytes() == theirs[height - start]:
+                if known[height - begin].tobytes() == theirs[height - start]:
                     return height + 1
             end, step = start, 10 * step
-        return 0
+        return begin
 
     def _hashes(self, heights: range) -> list[bytes]:
         """Hashes of the node's best chain; none where it ends below."""
         answers = self._batch([("getblockhash", [height]) for height in heights], missing="")
         return [bytes.fromhex(answer)[::-1] for answer in answers]
 
-    def _headers(self, first: int, last: int, before: bytes) -> list[Header]:
+    def _headers(self, first: int, last: int) -> list[Header]:
         """Headers of heights `first` to `last`; fewer where the chain ends or turns meanwhile."""
         headers: list[Header] = []
         while first + len(headers) <= last:
