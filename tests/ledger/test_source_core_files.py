@@ -74,6 +74,62 @@ def test_a_reorg_begins_at_the_fork(unpacked):
     assert (rest.first_height, len(rest)) == (4000, len(whole) - 4000)
 
 
+# A height range, from files that don't reach back to the genesis block
+
+
+def keep(unpacked, folder, wanted):
+    """A folder with those of case A's records whose (row of the best chain or None for stale ones) is wanted."""
+    source = CoreFiles(unpacked("A"))
+    chain = source.chain()
+    row_of = {int(offset): row for row, offset in enumerate(chain.offset)}
+    folder.mkdir()
+    data = (unpacked("A") / "blocks" / "blk00000.dat").read_bytes()
+    with (folder / "blk00007.dat").open("wb") as file:
+        for record in source._found.records:
+            if wanted(row_of.get(record.offset)):
+                file.write(data[record.offset - 8 : record.offset + record.size])
+    shutil.copy(unpacked("A") / "blocks" / "rev00000.dat", folder / "rev00007.dat")
+    return folder, chain
+
+
+def test_a_part_of_the_chain_needs_no_genesis_block(unpacked, tmp_path):
+    folder, whole = keep(unpacked, tmp_path / "part", lambda row: row is None or row >= 3000)
+    source = CoreFiles(folder)
+    part = source.chain(from_height=3100, to_height=4500)
+    assert (part.first_height, len(part)) == (3100, 1401)
+    assert (part.hash == whole.hash[3100:4501]).all()
+    assert len(source.chain(from_height=3000)) == len(whole) - 3000
+    rest = source.chain(from_height=3100, known=part.hash)
+    assert (rest.first_height, len(rest)) == (4501, len(whole) - 4501)
+    ref = part.ref(900)
+    full = CoreFiles(unpacked("A"))
+    assert source.undo().spent(ref).value.tolist() == full.undo().spent(full.chain().ref(4000)).value.tolist()
+
+
+def test_a_range_of_a_whole_chain_is_that_range(unpacked):
+    source = CoreFiles(unpacked("A-ooo"))
+    part, whole = source.chain(from_height=1234, to_height=1300), source.chain()
+    assert (part.hash == whole.hash[1234:1301]).all()
+
+
+def test_a_range_that_begins_before_the_files_is_refused(unpacked, tmp_path):
+    folder, _ = keep(unpacked, tmp_path / "part", lambda row: row is not None and row >= 3000)
+    with pytest.raises(GeldspurError, match="no chain that begins at height 2,999 or below"):
+        CoreFiles(folder).chain(from_height=2999)
+    with pytest.raises(GeldspurError, match="genesis block"):
+        CoreFiles(folder).chain()
+
+
+def test_a_hole_in_a_range_is_refused_unless_it_lies_behind_it(unpacked, tmp_path):
+    folder, whole = keep(unpacked, tmp_path / "part", lambda row: row is not None and row >= 3000 and row != 4000)
+    source = CoreFiles(folder)
+    with pytest.raises(GeldspurError, match="gap") as caught:
+        source.chain(from_height=3100)
+    assert whole.hash[4000].tobytes()[::-1].hex() in caught.value.what
+    assert (source.chain(from_height=3100, to_height=3999).hash == whole.hash[3100:4000]).all()
+    assert (source.chain(from_height=4001).hash == whole.hash[4001:]).all()
+
+
 def refused(source, ref):
     with pytest.raises(GeldspurError) as caught:
         read_block(source, ref)

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from geldspur.bitcoin.networks import REGTEST
 from geldspur.bitcoin.transactions import parse_transaction
 from geldspur.errors import GeldspurError
 from geldspur.ledger.parquet_source import ParquetTables
@@ -71,6 +72,20 @@ def test_what_the_caller_knows_is_left_out(small):
     rest = source.chain(to_height=1100, known=whole.hash[:1000])
     assert (rest.first_height, len(rest)) == (1000, 101)
     assert "no witnesses" in source.notes[0]
+
+
+def test_a_part_of_the_tables_needs_no_genesis_block(copy, small):
+    whole = ParquetTables(small).chain()
+    first = pq.read_table(day_of(copy, "blocks", 600), columns=["number"], partitioning=None)["number"].to_pylist()
+    for path in sorted((copy / "blocks").rglob("*.parquet")):
+        if max(pq.read_table(path, columns=["number"], partitioning=None)["number"].to_pylist()) < min(first):
+            path.unlink()
+    source = ParquetTables(copy, REGTEST)
+    chain = source.chain(from_height=620, to_height=1000)
+    assert (chain.hash == whole.hash[620:1001]).all()
+    assert read_block(source, chain.ref(5)) == read_block(ParquetTables(small), whole.ref(625))
+    with pytest.raises(GeldspurError, match="network"):
+        ParquetTables(copy)
 
 
 def edit(path, change):

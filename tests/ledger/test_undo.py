@@ -25,7 +25,6 @@ GENERATOR = bytes.fromhex(
 @pytest.fixture(scope="module")
 def engine(unpacked, tmp_path_factory):
     """A node's folder that Core itself filled with case A, and what Core says that each block spends."""
-    pytest.importorskip("pbk")
     from core_engine import open_engine, spent_by_block
 
     folder = tmp_path_factory.mktemp("engine")
@@ -201,6 +200,24 @@ def test_written_coins_are_read_back(txs):
         kind, expected = classify(coin.script)
         assert int(spent.script_type[c]) == kind
         assert payload(spent, c) == (b"" if kind == ScriptType.OP_RETURN else expected)
+
+
+@pytest.mark.parametrize("name", ["mainnet_300025", "testnet3_928828", "testnet3_928848", "testnet3_1087400"])
+def test_real_coins_survive(shared, name):
+    """Values and scripts that real blocks spent, which another node wrote down in a form of its own."""
+    data = (shared / "real" / "blocks" / f"{name}-undo.raw").read_bytes()
+    at, coins = 0, []
+    while at < len(data):
+        value, length, at = int.from_bytes(data[at : at + 8], "little"), data[at + 8], at + 9
+        if length == 253:
+            length, at = int.from_bytes(data[at : at + 2], "little"), at + 2
+        coins.append(PlainCoin(300_000, False, value, data[at : at + length]))
+        at += length
+    assert len(coins) > 200
+    record = write_undo([coins[k : k + 200] for k in range(0, len(coins), 200)])
+    assert [coin for tx in read_undo(record) for coin in tx] == coins
+    assert coins_of(decode_undo(record, name)) == [(c.height, c.coinbase, c.value, c.script) for c in coins]
+    assert len(record) < len(data)
 
 
 RECORD = write_undo(

@@ -1,6 +1,6 @@
 """Which of the blocks found are the best chain, in order of height."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,38 +61,51 @@ class Found:
         return [self.ref(row) for row in range(len(self.size))]
 
 
-def best_chain(found: Found, to_height: int | None = None) -> Chain:
+def best_chain(
+    found: Found,
+    to_height: int | None = None,
+    from_height: int = 0,
+    height_of: Callable[[BlockRef], int | None] = lambda _: None,
+) -> Chain:
     """Order the blocks found; the tip with the most work wins, whatever the order of the files.
 
     Where two tips carry equal work Core keeps the one that it saw first, which the files don't tell; the
     smaller hash decides here, so that the answer depends on the blocks alone.
 
+    A chain that begins at `from_height` > 0 needs no genesis block: `height_of` then tells what height a block
+    whose parent is missing claims, and that of the tip must agree with it.
+
     Raises `GeldspurError` for a header without its work, a chain that doesn't begin at the network's genesis
-    block, or blocks whose ancestor is missing (unless `to_height` lies below the gap).
+    block or below `from_height`, or blocks whose ancestor is missing (unless `to_height` lies below the gap).
     """
     hashes, rows, works = _unique(found)
-    if found.network.genesis_hash not in rows:
-        raise _no_genesis(found)
     parent = [rows.get(header[_PREVIOUS], -1) for header in found.headers]
-    height, work = _connect(rows, rows[found.network.genesis_hash], parent, works)
-    most = max(work)
-    best = sorted((row for row in rows.values() if work[row] == most), key=lambda row: hashes[row][::-1])
+    roots = _roots(found, rows, parent, from_height, height_of)
+    height, work = _connect(rows, roots, parent, works)
+    reaching = [row for row in rows.values() if height[row] >= from_height]
+    if not reaching:
+        raise _no_start(found, from_height)
+    most = max(work[row] for row in reaching)
+    best = sorted((row for row in reaching if work[row] == most), key=lambda row: hashes[row][::-1])
+    tip = height[best[0]]
+    if from_height and height_of(found.ref(best[0])) not in (None, tip):
+        raise GeldspurError("the heights that coinbases claim don't add up", where=found.ref(best[0]).place)
     chain = [best[0]]
-    while height[chain[-1]]:
+    while height[chain[-1]] > from_height:
         chain.append(parent[chain[-1]])
     chain.reverse()
-    if to_height is None or to_height >= len(chain):
-        _refuse_gaps(found, rows, height, to_height, len(chain) - 1)
+    if to_height is None or to_height > tip:
+        _refuse_gaps(found, rows, height, to_height, tip)
     on_chain = set(chain)
     stale = sorted(
-        (row for row in rows.values() if height[row] >= 0 and row not in on_chain),
+        (row for row in reaching if row not in on_chain),
         key=lambda row: (height[row], hashes[row][::-1]),
     )
     if to_height is not None:
-        chain = chain[: to_height + 1]
+        chain = chain[: max(0, to_height + 1 - from_height)]
     order = np.array(chain, np.int64)
     return Chain(
-        found.network, 0,
+        found.network, from_height,
         np.frombuffer(b"".join([found.headers[row] for row in chain]), np.uint8).reshape(-1, HEADER_SIZE),
         np.frombuffer(b"".join([hashes[row] for row in chain]), np.uint8).reshape(-1, 32),
         np.array(found.size, np.int64)[order], np.array(found.file, np.uint32)[order],
@@ -127,11 +140,36 @@ def _unique(found: Found) -> tuple[list[bytes], dict[bytes, int], list[int]]:
     return hashes, rows, works
 
 
-def _connect(rows: dict[bytes, int], genesis: int, parent: list[int], works: list[int]) -> tuple[list[int], list[int]]:
-    """Height and summed work of every row; -1 and 0 where a row doesn't connect to the genesis block."""
+def _roots(
+    found: Found,
+    rows: dict[bytes, int],
+    parent: list[int],
+    from_height: int,
+    height_of: Callable[[BlockRef], int | None],
+) -> dict[int, int]:
+    """Heights of the rows that a chain may begin at."""
+    genesis = rows.get(found.network.genesis_hash)
+    roots = {} if genesis is None else {genesis: 0}
+    if not from_height:
+        if genesis is None:
+            raise _no_genesis(found)
+        return roots
+    for row in rows.values():
+        if parent[row] < 0 and row != genesis:
+            height = height_of(found.ref(row))
+            if height is not None and height <= from_height:
+                roots[row] = height
+    return roots
+
+
+def _connect(
+    rows: dict[bytes, int], roots: dict[int, int], parent: list[int], works: list[int]
+) -> tuple[list[int], list[int]]:
+    """Height and work, summed from its root on, of every row; -1 and 0 where a row connects to none."""
     unknown, apart = -2, -1
     height, total = [unknown] * len(parent), [0] * len(parent)
-    height[genesis], total[genesis] = 0, works[genesis]
+    for row, begin in roots.items():
+        height[row], total[row] = begin, works[row]
     for row in rows.values():
         waiting, at = [], row
         while at >= 0 and height[at] == unknown:
@@ -165,7 +203,7 @@ def _refuse_gaps(found: Found, rows: dict[bytes, int], height: list[int], to_hei
             f"the chain has a gap: {len(orphans):,} blocks wait for block {missing[0] if missing else '?'}, "
             "which is in none of the files",
             where="; ".join([found.ref(orphans[0]).place, *found.notes[:3]]),
-            todo=f"add the missing file, or index the part from the genesis block on with --to-height {tip}",
+            todo=f"add the missing file, or index the part before it with --to-height {tip}",
         )
     if to_height is not None and to_height > tip:
         raise GeldspurError(
@@ -181,4 +219,12 @@ def _no_genesis(found: Found) -> GeldspurError:
         f"the {found.network.name} genesis block {found.network.genesis_id} is in none of the files",
         where=first.place,
         todo="a ledger begins at the genesis block: add blk00000.dat (and its xor.dat), or check --network",
+    )
+
+
+def _no_start(found: Found, from_height: int) -> GeldspurError:
+    return GeldspurError(
+        f"the files hold no chain that begins at height {from_height:,} or below and reaches it",
+        where=found.names[0],
+        todo="add the files before, or ask for a later height",
     )

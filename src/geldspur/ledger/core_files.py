@@ -1,5 +1,6 @@
 """Bitcoin Core's own files as a source of blocks."""
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from geldspur.bitcoin.headers import HEADER_SIZE
 from geldspur.bitcoin.networks import NETWORKS, Network
 from geldspur.errors import GeldspurError
 from geldspur.ledger.blockfiles import BlockFile, fill, find_files, scan
@@ -18,7 +20,13 @@ from geldspur.progress import SILENT, Progress
 if TYPE_CHECKING:
     from geldspur.ledger.undo import UndoFiles
 
-_HEADER = slice(0, 80)
+_HEADER = slice(0, HEADER_SIZE)
+_HEAD = 64
+# Number of transactions, version, marker of witnesses, one input from nowhere, its script: the push of a height.
+_COINBASE = re.compile(
+    rb"(?:[\x01-\xfc]|\xfd.{2}|\xfe.{4}).{4}(?:\x00\x01)?\x01\x00{32}\xff{4}.(\x01.|\x02.{2}|\x03.{3}|\x04.{4})",
+    re.DOTALL,
+)
 
 
 class CoreFiles:
@@ -52,9 +60,9 @@ class CoreFiles:
         files = [{"path": str(file.path.resolve()), "key": file.key.hex()} for file in self.files]
         return {"kind": "core-files", "network": self.network.name, "files": files}
 
-    def chain(self, to_height: int | None = None, known: Bytes | None = None) -> Chain:
-        """See `Source.chain`."""
-        return best_chain(self._found, to_height).behind(known)
+    def chain(self, to_height: int | None = None, known: Bytes | None = None, from_height: int = 0) -> Chain:
+        """See `Source.chain`. A chain from a later height needs no file before: see `best_chain`."""
+        return best_chain(self._found, to_height, from_height, self._claimed_height).behind(known)
 
     def read(self, refs: Sequence[BlockRef], buf: Bytes, starts: Rows) -> Rows:
         """See `Source.read`."""
@@ -64,6 +72,7 @@ class CoreFiles:
                 for k in group:
                     start, ref = int(starts[k]), refs[k]
                     part = buf[start : start + ref.size]
+                    assert len(part) == ref.size
                     fill(file, ref.offset, part)
                     if part[_HEADER].tobytes() != ref.header.raw:
                         raise _changed(self.files[number].path, ref.place)
@@ -79,6 +88,12 @@ class CoreFiles:
         from geldspur.ledger.undo import UndoFiles  # numba, which a look-up does without
 
         return UndoFiles(self.files, self.network)
+
+    def _claimed_height(self, ref: BlockRef) -> int | None:
+        """The height that a block's coinbase claims, as all do since 2013 (BIP34); None where it claims none."""
+        head = self.files[ref.file].read(ref.offset + HEADER_SIZE, min(_HEAD, ref.size - HEADER_SIZE))
+        match = _COINBASE.match(head)
+        return int.from_bytes(match[1][1:], "little") if match else None
 
     def _compare_stamp(self, number: int) -> None:
         if number < len(self._stamps) - 1 and _stamp(self.files[number].path) != self._stamps[number]:

@@ -52,9 +52,9 @@ class ParquetTables:
         """The folder: refs name blocks by height and hash."""
         return {"kind": "parquet", "network": self.network.name, "folder": str(self._folder.resolve())}
 
-    def chain(self, to_height: int | None = None, known: Bytes | None = None) -> Chain:
-        """See `Source.chain`."""
-        return best_chain(self._found, to_height).behind(known)
+    def chain(self, to_height: int | None = None, known: Bytes | None = None, from_height: int = 0) -> Chain:
+        """See `Source.chain`. Heights of a chain without its beginning are those that the table has."""
+        return best_chain(self._found, to_height, from_height, lambda ref: ref.offset).behind(known)
 
     def read(self, refs: Sequence[BlockRef], buf: Bytes, starts: Rows) -> Rows:
         """See `Source.read`: blocks without witnesses."""

@@ -98,8 +98,8 @@ class Chain:
     def behind(self, known: Bytes | None) -> "Chain":
         """What follows the last block that the caller knows too.
 
-        `known` uint8[m, 32] are hashes of a chain from the genesis block on, by height. The rest begins at the
-        first height where the two differ; a reorg is there if that height is below `len(known)`.
+        `known` uint8[m, 32] are hashes of a chain that begins at the same height. The rest begins at the first
+        height where the two differ: a reorg, if some of `known` are not below it.
         """
         if known is None:
             return self
@@ -123,8 +123,8 @@ class Source(Protocol):
     def notes(self) -> list[str]:
         """What was met that a user should know and that stops nothing."""
 
-    def chain(self, to_height: int | None = None, known: Bytes | None = None) -> Chain:
-        """The best chain from the genesis block up to `to_height`, or what of it lies behind `known`.
+    def chain(self, to_height: int | None = None, known: Bytes | None = None, from_height: int = 0) -> Chain:
+        """The best chain from `from_height` to `to_height`, or what of it lies behind `known`.
 
         `known` is as in `Chain.behind`: with it a source need not look at what the caller has already.
         Raises `GeldspurError` where the chain has a gap, is foreign, or ends below `to_height`.
@@ -154,6 +154,10 @@ def reopen(description: dict[str, Any]) -> Source:
         from geldspur.ledger.core_files import CoreFiles
 
         return CoreFiles.from_description(description)
+    if kind == "node":
+        from geldspur.ledger.node import Node
+
+        return Node.from_description(description)
     if kind == "parquet":
         from geldspur.ledger.parquet_source import ParquetTables
 
