@@ -4,11 +4,12 @@ import numpy as np
 import numpy.typing as npt
 
 from geldspur.bitcoin import kernels
-from geldspur.bitcoin.message_kernels import QUEUE_BYTES
+from geldspur.bitcoin.merkle_kernels import work_bytes
 from geldspur.errors import UsageError
 
 Array = npt.NDArray[np.generic]
-_LARGEST = 2**32 - 1
+LARGEST = 2**32 - 1
+"""The most bytes that a batch may hold: offsets are of 32 bits."""
 
 
 class Batch:
@@ -21,8 +22,8 @@ class Batch:
     """
 
     def __init__(self, capacity_bytes: int) -> None:
-        if not 0 < capacity_bytes <= _LARGEST:
-            raise UsageError(f"a batch holds 1 to {_LARGEST:,} bytes of blocks, not {capacity_bytes:,}")
+        if not 0 < capacity_bytes <= LARGEST:
+            raise UsageError(f"a batch holds 1 to {LARGEST:,} bytes of blocks, not {capacity_bytes:,}")
         self.capacity_bytes = capacity_bytes
         n_tx = capacity_bytes // kernels.MIN_TX
         n_in, n_out = capacity_bytes // kernels.MIN_INPUT, capacity_bytes // kernels.MIN_OUTPUT
@@ -41,7 +42,7 @@ class Batch:
         self.out_type = np.empty(n_out, np.uint8)
         self.out_at = np.empty(n_out, np.uint32)
         self.out_length = np.empty(n_out, np.uint32)
-        self.scratch = np.empty(QUEUE_BYTES + 16 * (n_tx + 1), np.uint8)
+        self.scratch = np.empty(work_bytes(n_tx, len(self.block_tx)), np.uint8)
         self.n_blocks = self.n_tx = self.n_in = self.n_out = 0
 
     def decode(
@@ -53,8 +54,6 @@ class Batch:
         faulty one. `UsageError` where the blocks are more than the batch holds.
         """
         self.n_blocks = self.n_tx = self.n_in = self.n_out = 0
-        if int(sizes.sum()) > self.capacity_bytes or len(buf) > _LARGEST or len(starts) >= len(self.block_tx):
-            raise UsageError(f"{len(starts):,} blocks are more than a batch of {self.capacity_bytes:,} bytes holds")
         fault, block, offset = kernels.decode_blocks(
             buf, starts, sizes, self.block_tx, self.txid, self.version, self.locktime, self.size, self.base_size,
             self.tx_in, self.tx_out, self.in_at, self.in_sequence, self.in_signs,

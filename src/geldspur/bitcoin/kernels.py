@@ -11,16 +11,15 @@ from geldspur.bitcoin import sha256
 from geldspur.bitcoin.message_kernels import (
     OWN,
     QUEUE,
-    QUEUE_BYTES,
-    ROOT,
     hash_queue,
     queue_message,
     queue_stripped,
-    root_of,
 )
+from geldspur.bitcoin.merkle_kernels import ROOTS, roots_of, work_bytes
 from geldspur.bitcoin.sha256 import double_sha256
 from geldspur.bitcoin.sha256_kernels import ready
 from geldspur.bitcoin.words import address_of, copy_bytes, load_u8, load_u32, load_u64, same_bytes, window_of
+from geldspur.errors import UsageError
 
 OK = 0
 TRUNCATED = 1
@@ -230,28 +229,38 @@ def classify(buf, at, end):
 
 
 @njit(cache=True)
-def _script_signs(buf, at, end):
-    """Signs of an input's scriptSig."""
-    p, q, k, m = _first_pushes(buf, at, end)
-    return _signs_of(buf, p, q, k, m) if p >= 0 else 0
-
-
-@njit(cache=True)
 def _signs_of(buf, at, end, key_at, key_end):
     """Bits that a signature (`buf[at:end]`) and the item behind it show about the signer."""
     n = end - at
-    signs = 0
     if n == 64 or n == 65:
-        signs = SIGN_SCHNORR | (SIGN_NOT_DEFAULT_HASH if n == 65 else 0)
-    elif 9 <= n <= 73 and load_u8(buf, at) == 0x30 and load_u8(buf, at + 1) == n - 3 and load_u8(buf, at + 2) == 2:
-        signs = SIGN_ECDSA
-        if load_u8(buf, at + 3) > 32:
-            signs |= SIGN_HIGH_R
-        if load_u8(buf, end - 1) != 1:
-            signs |= SIGN_NOT_DEFAULT_HASH
-        if key_end - key_at == 65:
-            signs |= SIGN_UNCOMPRESSED
-    return signs
+        return SIGN_SCHNORR | (SIGN_NOT_DEFAULT_HASH if n == 65 else 0)
+    if n < 9 or n > 73:
+        return 0
+    head = np.int64(load_u32(buf, at))
+    if (head & 0xFFFFFF) != (0x020030 | (n - 3) << 8):
+        return 0
+    # R is high in every second signature: a branch on it would be mispredicted as often.
+    return (
+        SIGN_ECDSA
+        | SIGN_HIGH_R * np.int64((head >> 24) > 32)
+        | SIGN_NOT_DEFAULT_HASH * np.int64(load_u8(buf, end - 1) != 1)
+        | SIGN_UNCOMPRESSED * np.int64(key_end - key_at == 65)
+    )
+
+
+@njit(cache=True)
+def _script_signs(buf, at, end):
+    """Signs of a scriptSig that isn't empty; the usual one pushes a signature and a key, or one thing."""
+    first = load_u8(buf, at)
+    stop = at + 1 + first
+    if 1 <= first <= 75 and stop <= end:
+        if stop == end:
+            return _signs_of(buf, at + 1, stop, -1, -1)
+        second = load_u8(buf, stop)
+        if 1 <= second <= 75 and stop + 1 + second <= end:
+            return _signs_of(buf, at + 1, stop, stop + 1, stop + 1 + second)
+    p, q, k, m = _first_pushes(buf, at, end)
+    return _signs_of(buf, p, q, k, m) if p >= 0 else 0
 
 
 @njit(cache=True)
@@ -366,21 +375,22 @@ def _u32(buf, at):
 
 
 def merkle_root(txids, first, count, root, level):
-    """Merkle root of `txids[first:first+count]` (uint8[T,32]) into `root` (uint8[32]).
+    """Merkle root of `txids[first:first+count]` (uint8[T,32], count >= 1) into `root` (uint8[32]).
 
     Returns True where two equal hashes stand side by side as a pair on any level: such a block has a twin with the
     same root (CVE-2012-2459) and is refused by Core.
     """
-    return _merkle_root(sha256.chosen(), txids, first, count, root, np.empty(QUEUE_BYTES + 16 * (count + 1), np.uint8))
+    block_tx = np.array([first, first + count], np.int64)
+    return _merkle_root(sha256.chosen(), txids, block_tx, root, np.empty(work_bytes(count, 1), np.uint8))
 
 
 @njit(cache=True, nogil=True)
-def _merkle_root(engine, txids, first, count, root, scratch):
+def _merkle_root(engine, txids, block_tx, root, scratch):
     work = window_of(scratch)
     ready(work)
-    twin = root_of(engine, window_of(txids), first, count, work)
-    copy_bytes(root, 0, work, ROOT, 32)
-    return twin
+    twin = roots_of(engine, window_of(txids), block_tx, 1, work)
+    copy_bytes(root, 0, work, ROOTS, 32)
+    return twin == 0
 
 
 @njit(cache=True)
@@ -428,16 +438,15 @@ def _payload(buf, at, end):
 
 
 @njit(cache=True)
-def _roots(engine, buf, starts, block_tx, checked, decoded, txids, work):
-    """Check the Merkle roots of blocks `checked .. decoded`: (fault, block)."""
-    for b in range(checked, decoded):
-        first = block_tx[b]
-        twin = root_of(engine, txids, first, block_tx[b + 1] - first, work)
-        if not same_bytes(work, ROOT, buf, starts[b] + 36, 32):
+def _check_roots(engine, buf, starts, block_tx, blocks, txids, work):
+    """Compare the Merkle roots of the first `blocks` blocks with those in their headers: (fault, block)."""
+    twin = roots_of(engine, txids, block_tx, blocks, work)
+    for b in range(blocks):
+        if not same_bytes(work, ROOTS + 32 * b, buf, starts[b] + 36, 32):
             return BAD_ROOT, b
-        if twin:
+        if b == twin:
             return TWIN, b
-    return OK, decoded
+    return OK, blocks
 
 
 @njit(cache=True, nogil=True)
@@ -448,7 +457,7 @@ def _decode_blocks(
     buf, txids, work = window_of(data), window_of(txid), window_of(scratch)
     ready(work)
     t, i, o = 0, 0, 0
-    hashed, waiting, free, checked = 0, 0, OWN, 0
+    hashed, waiting, free = 0, 0, OWN
     block_tx[0] = 0
     fault, at = OK, 0
     b = 0
@@ -567,22 +576,37 @@ def _decode_blocks(
     tx_in[t], tx_out[t] = i, o
     hash_queue(engine, work, waiting, address_of(txids, 32 * hashed, 32 * waiting))
     # A wrong root of an earlier block is told first.
-    wrong, which = _roots(engine, buf, starts, block_tx, checked, b, txids, work)
+    wrong, which = _check_roots(engine, buf, starts, block_tx, b, txids, work)
     if wrong != OK:
         return wrong, which, starts[which]
     return fault, b, at
 
 
-def decode_blocks(buf, starts, sizes, *columns):
-    """Decode and check the blocks `buf[starts[b] : starts[b] + sizes[b]]` in one pass into columns.
+def decode_blocks(
+    buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+    in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
+):  # fmt: skip
+    """Decode and check the blocks `buf[starts[b] : starts[b] + sizes[b]]` in one pass into columns, from row 0 on.
 
-    `columns`, all written from row 0 on: block_tx int64[B+1]; txid uint8[T,32], version int32[T], locktime, size,
+    Columns: block_tx int64[B+1] (first transaction of each block); txid uint8[T,32], version int32[T], locktime, size,
     base_size uint32[T]; tx_in, tx_out int64[T+1] (first input and output of each transaction); in_at uint32[I]
     (offset in `buf` of txid and vout of the output spent, 36 bytes), in_sequence uint32[I], in_signs uint8[I];
-    out_value int64[O], out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in `buf`); scratch
-    uint8. T, I and O must be at least `sum(sizes)` divided by MIN_TX, MIN_INPUT and MIN_OUTPUT; `batch.Batch`
-    allocates them.
+    out_value int64[O], out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in `buf`, empty for
+    OP_RETURN); `scratch` uint8. `batch.Batch` allocates them by the least bytes that each thing takes.
 
-    Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first block that is wrong.
+    Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first block that is wrong. `UsageError`
+    where the arrays might be too short.
     """
-    return _decode_blocks(sha256.chosen(), buf, starts, sizes, *columns)
+    capacity = int(np.maximum(sizes, 0).sum())
+    n_tx, n_in, n_out = capacity // MIN_TX, capacity // MIN_INPUT, capacity // MIN_OUTPUT
+    rows = [(block_tx, len(starts) + 1), (scratch, work_bytes(n_tx, len(starts))), (sizes, len(starts))]
+    rows += [(column, n_tx) for column in (txid, version, locktime, size, base_size)]
+    rows += [(column, n_tx + 1) for column in (tx_in, tx_out)]
+    rows += [(column, n_in) for column in (in_at, in_sequence, in_signs)]
+    rows += [(column, n_out) for column in (out_value, out_type, out_at, out_length)]
+    if len(buf) >= 2**32 or any(len(column) < needed for column, needed in rows):
+        raise UsageError(f"{capacity:,} bytes of blocks are more than the arrays for them hold")
+    return _decode_blocks(
+        sha256.chosen(), buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+        in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
+    )  # fmt: skip

@@ -1,8 +1,8 @@
-"""Double SHA-256 of many messages, and of the pairs of a Merkle tree, two side by side.
+"""Double SHA-256 of many messages, two side by side.
 
 Messages wait in a queue until there are enough of them to pair those of equal length: such a pair goes through the
 processor's registers from its first block to its last hash. All memory is a part of one window, `work`, that the
-caller allocates: QUEUE_BYTES bytes, and 16 bytes for each hash of a Merkle tree and one more.
+caller allocates: QUEUE_BYTES bytes.
 """
 
 import numpy as np
@@ -15,7 +15,6 @@ from geldspur.bitcoin.sha256_kernels import (
     begin,
     compress_two,
     double_two,
-    double_two_pairs,
     finish,
 )
 from geldspur.bitcoin.words import address_of, copy_bytes, load_u64, store_u8, store_u64
@@ -28,18 +27,14 @@ COPIED_BLOCKS = 16
 # Each waiting message is up to three runs of blocks, (address, number of blocks) each. A copied one is only a third.
 _PARTS = 3
 _JOB = 16 * _PARTS
-_PAIR = WORK_BYTES
-_ENDS = _PAIR + 64
+_ENDS = WORK_BYTES + 128  # behind what the Merkle kernels use
 _JOBS = _ENDS + 8 * (COPIED_BLOCKS + 2)
 _ORDER = _JOBS + _JOB * QUEUE
 _OWN = _ORDER + 8 * QUEUE
 QUEUE_BYTES = _OWN + 64 * COPIED_BLOCKS * QUEUE
-_LEVEL = QUEUE_BYTES
 
 OWN = _OWN
 """`free` of an empty queue: from where on `work` holds copies."""
-ROOT = _LEVEL
-"""Where `root_of` leaves the root."""
 
 
 @njit(cache=True)
@@ -199,56 +194,3 @@ def _hash_unequal(engine, work, count, rows):
             b += 64 * n
             if b_left == 0:
                 m, m_part, b, b_left, upcoming = _advance(work, count, 1, m, m_part, upcoming, rows)
-
-
-@njit(cache=True)
-def _has_equal_pair(level, at, count):
-    """Do two equal hashes stand side by side as a pair among the `count` at byte `at`?"""
-    for pair in range(at, at + 32 * (count - 1), 64):
-        if (
-            load_u64(level, pair) == load_u64(level, pair + 32)
-            and load_u64(level, pair + 8) == load_u64(level, pair + 40)
-            and load_u64(level, pair + 16) == load_u64(level, pair + 48)
-            and load_u64(level, pair + 24) == load_u64(level, pair + 56)
-        ):
-            return True
-    return False
-
-
-@njit(cache=True)
-def _hash_level(engine, source, at, count, work):
-    """Hash the `count` nodes at byte `at` of `source` to the next level, at _LEVEL; returns how many nodes it has."""
-    nodes = (count + 1) // 2
-    place, target = address_of(source, at, 32 * count), address_of(work, _LEVEL, 32 * nodes)
-    last = place + 64 * (nodes - 1)
-    if count % 2 == 1:
-        copy_bytes(work, _PAIR, source, at + 32 * (count - 1), 32)
-        copy_bytes(work, _PAIR + 32, source, at + 32 * (count - 1), 32)
-        last = address_of(work, _PAIR, 64)
-    for k in range(0, nodes - 2, 2):
-        a, to = place + 64 * k, target + 32 * k
-        double_two_pairs(engine, work, a, a + 64, to, to + 32)
-    to = target + 32 * (nodes - 1)
-    if nodes % 2 == 0:
-        double_two_pairs(engine, work, place + 64 * (nodes - 2), last, to - 32, to)
-    else:
-        double_two_pairs(engine, work, last, 0, to, 0)
-    return nodes
-
-
-@njit(cache=True)
-def root_of(engine, txids, first, count, work):
-    """Merkle root of rows `first .. first + count` (>= 1) of `txids` (window, 32 bytes a row), to _LEVEL of `work`.
-
-    Returns True where two equal hashes stand side by side as a pair on any level: such a block has a twin with the
-    same root (CVE-2012-2459) and is refused by Core.
-    """
-    if count == 1:
-        copy_bytes(work, ROOT, txids, 32 * first, 32)
-        return False
-    twin = _has_equal_pair(txids, 32 * first, count)
-    n = _hash_level(engine, txids, 32 * first, count, work)
-    while n > 1:
-        twin = twin or _has_equal_pair(work, _LEVEL, n)
-        n = _hash_level(engine, work, _LEVEL, n, work)
-    return twin
