@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, console, progress, show_json
+from geldspur.cli.output import Json, console, console_err, progress, show_json
 
 app = typer.Typer(help="Make chains whose truth is known.", no_args_is_help=True)
 
@@ -44,6 +44,8 @@ def blocks(
     """Write Bitcoin Core's block files of a made-up chain, and what is true of it."""
     from geldspur.accuracy.chain import simulate_blocks
 
+    if not as_json:
+        _tell_first_use()
     truth = simulate_blocks(
         out, txs, blocks=number, seed=seed, lean=lean, xor=xor, undo=undo, links=links, progress=progress(as_json)
     )
@@ -56,3 +58,11 @@ def blocks(
         f"{truth.scripts:,} scripts in {truth.files} file{'s' if truth.files != 1 else ''}, {truth.bytes:,} bytes\n"
         f"what is true of it: {out / 'truth.json'}"
     )
+
+
+def _tell_first_use() -> None:
+    """The kernels are compiled once, which takes a while without a word."""
+    from geldspur.accuracy.chain import kernels
+
+    if not list((Path(kernels.__file__).parent / "__pycache__").glob("kernels.make_block*.nbi")):
+        console_err.print("First use: compiling the kernels, which takes half a minute once ...")

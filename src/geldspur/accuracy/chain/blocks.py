@@ -199,9 +199,7 @@ class _Chain:
 
     def _seal(self, draft: Draft, height: int) -> None:
         n_tx, n_in, body, coinbase, undo = draft.sizes.tolist()
-        root = np.empty(32, np.uint8)
-        kernels.merkle_root(chosen(), draft.txids, n_tx, root)
-        header = mine(self._tip, root.tobytes(), height)
+        header = mine(self._tip, kernels.root_of(draft.txids, n_tx), height)
         self._files.append(header, _compact(n_tx), draft.coinbase[:coinbase], draft.body[:body])
         if self._undo:
             self._files.append_undo(self._tip, _compact(n_tx - 1), draft.undo[:undo])

@@ -40,8 +40,11 @@ from geldspur.accuracy.chain.world import (
     TXS,
     WITNESS_TXS,
 )
-from geldspur.bitcoin.message_kernels import OWN, QUEUE_BYTES, ROOT, hash_queue, queue_message, queue_stripped, root_of
-from geldspur.bitcoin.words import address_of, copy_bytes, load_u64, store_u64, window_of
+from geldspur.bitcoin.kernels import merkle_root
+from geldspur.bitcoin.message_kernels import OWN, hash_queue, queue_message, queue_stripped
+from geldspur.bitcoin.sha256_kernels import ready
+from geldspur.bitcoin.words import address_of, copy_bytes, load_u8, load_u64, store_u8, store_u64, window_of
+from geldspur.ledger.columns import Array
 
 NO_LINK = np.uint64(0xFFFFFFFFFFFFFFFF)
 FULL_WEIGHT = 3_400_000
@@ -141,7 +144,7 @@ def _put_output(count, hubs, types, scripts, buf, at, owner, value):
     kind = type_of(owner, key, scripts)
     store_u64(buf, at, np.uint64(value))
     end = put_script(buf, at + 9, kind, key)
-    buf[at + 8] = end - at - 9
+    store_u8(buf, at + 8, end - at - 9)
     types[kind] += 1
     count[PAID_SAT] += value
     if owner < HUBS:
@@ -157,7 +160,7 @@ def _put_inputs(
 ):  # fmt: skip
     """Spend `n_in` coins: (offset behind the inputs, behind their undo data, their value, is there a witness)."""
     total, witness = np.int64(0), False
-    if undo.size > 0:
+    if undo[1] > 0:
         undo_at = put_count(undo, undo_at, n_in)
     for j in range(n_in):
         pool, row = _pick_rich(random, coins, pools) if rich and j == 0 else _pick(random, pools)
@@ -179,7 +182,7 @@ def _put_inputs(
         total += value
         if owner < HUBS:
             hubs[owner, 2] -= value
-        if undo.size > 0:
+        if undo[1] > 0:
             undo_at = put_spent(undo, undo_at, origin, value, kind, key)
         links[link + j] = spent
         count[LINKSUM] += (np.int64(spent) + 1) * (2 * (count[INPUTS] + j) + 1)
@@ -245,7 +248,9 @@ def _name_coin(coins, k, txids):
 def _put_op_return(random, types, buf, at):
     length = 20 + below(random, 56)
     store_u64(buf, at, np.uint64(0))
-    buf[at + 8], buf[at + 9], buf[at + 10] = length + 2, 0x6A, length
+    store_u8(buf, at + 8, length + 2)
+    store_u8(buf, at + 9, 0x6A)
+    store_u8(buf, at + 10, length)
     types[_RETURN] += 1
     return put_random(buf, at + 11, length, random)
 
@@ -254,27 +259,28 @@ def _put_op_return(random, types, buf, at):
 def _put_coinbase(random, count, hubs, types, scripts, book, inputs, outputs, buf, height, value, n_out):
     """The first transaction of a block, with its outputs in `outputs`; returns its length."""
     at = put_u32(buf, 0, 2)
-    buf[at] = 1
-    buf[at + 1 : at + 33] = 0
+    store_u8(buf, at, 1)
+    for word in range(4):
+        store_u64(buf, at + 1 + 8 * word, 0)
     at = put_u32(buf, at + 33, 0xFFFFFFFF)
     # BIP34: the height as a script number. Small ones have opcodes of their own.
     script = at + 1
     end = script + 1
     if height <= 16:
-        buf[script] = 0x50 + height
+        store_u8(buf, script, 0x50 + height)
     else:
         rest = height
         while rest > 0:
-            buf[end] = rest & 0xFF
+            store_u8(buf, end, rest & 0xFF)
             end += 1
             rest >>= 8
-        if buf[end - 1] & 0x80:
-            buf[end] = 0
+        if load_u8(buf, end - 1) & 0x80:
+            store_u8(buf, end, 0)
             end += 1
-        buf[script] = end - script - 1
-    buf[end] = 8
+        store_u8(buf, script, end - script - 1)
+    store_u8(buf, end, 8)
     end = put_random(buf, end + 1, 8, random)
-    buf[at] = end - script
+    store_u8(buf, at, end - script)
     at = put_count(buf, put_u32(buf, end, 0xFFFFFFFF), n_out)
     for k in range(n_out):
         outputs[k, 0] = _payee(random, count, book, inputs, 0)
@@ -289,12 +295,12 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
 
     Fewer are made where the block is full, or where fewer coins wait to be spent.
     """
-    coins, pools, book, random = world.coins, world.pools, world.book, world.random
+    coins, pools, book, random = world.coins, world.pools, world.book, window_of(world.random)
     count, hubs, types, scripts, short = world.count, world.hubs, world.types, world.scripts, world.short
-    body, txids, links, scratch = draft.body, draft.txids, draft.links, draft.scratch
-    inputs, outputs, fresh, undo = draft.inputs, draft.outputs, draft.fresh, draft.undo
-    queue = np.empty(QUEUE_BYTES, np.uint8)
-    work, body_window, rows = window_of(queue), window_of(body), window_of(txids)
+    inputs, outputs, fresh, links = draft.inputs, draft.outputs, draft.fresh, draft.links
+    body, coinbase, undo = window_of(draft.body), window_of(draft.coinbase), window_of(draft.undo)
+    txids, scratch, work = window_of(draft.txids), window_of(draft.scratch), window_of(draft.work)
+    ready(work)
     slot = height % MATURITY
     young = world.young[slot]
     for k in range(world.young_size[slot]):
@@ -303,7 +309,7 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
     count[OUTPUTS] += n_coinbase
     count[INPUTS] += 1
     links[0] = NO_LINK
-    most = min(wanted, _waiting(pools), txids.shape[0] - 1)
+    most = min(wanted, _waiting(pools), draft.txids.shape[0] - 1)
     at, link, fees, weight, t = 0, 1, np.int64(0), np.int64(0), 1
     queued, free, n_fresh, undo_at = 0, OWN, 0, 0
     while t <= most and weight < FULL_WEIGHT:
@@ -313,7 +319,8 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
             n_wanted = min(n_wanted, 2)
         # The mark of a witness is written in any case, and taken out again where there is none.
         at = put_u32(body, at, 1 + below(random, 2))
-        body[at], body[at + 1] = 0, 1
+        store_u8(body, at, 0)
+        store_u8(body, at + 1, 1)
         inner = at + 2
         at, undo_at, total, witness = _put_inputs(
             random, count, hubs, scripts, coins, pools, short, body, inputs, links, undo,
@@ -335,14 +342,14 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
             for j in range(n_in):
                 at = put_witness(body, at, np.int64(inputs[j, 1]), inputs[j, 2], random, short)
             at = put_u32(body, at, locktime)
-            free = queue_stripped(work, queued, free, body_window, begin, inner, end, at)
+            free = queue_stripped(work, queued, free, body, begin, inner, end, at)
             count[WITNESS_TXS] += 1
         else:
             at = put_u32(body, end, locktime)
             copy_bytes(scratch, 0, body, inner, at - inner)
             copy_bytes(body, inner - 2, scratch, 0, at - inner)
             at -= 2
-            free = queue_message(work, queued, free, body_window, begin, stripped)
+            free = queue_message(work, queued, free, body, begin, stripped)
         queued += 1
         t += 1
         link += n_in
@@ -350,7 +357,7 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
         weight += 3 * stripped + at - begin
         count[OUTPUTS] += n_out + extra
         if queued == TOGETHER or _waiting(pools) < FEW or t > most or weight >= FULL_WEIGHT:
-            hash_queue(engine, work, queued, address_of(rows, 32 * (t - queued), 32 * queued))
+            hash_queue(engine, work, queued, address_of(txids, 32 * (t - queued), 32 * queued))
             for k in range(n_fresh):
                 _name_coin(fresh, k, txids)
                 _keep(random, coins, pools, fresh, k)
@@ -358,10 +365,10 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
     count[FEES] += fees
     count[TXS] += t
     end = _put_coinbase(
-        random, count, hubs, types, scripts, book, inputs, outputs, draft.coinbase, height, subsidy + fees, n_coinbase
+        random, count, hubs, types, scripts, book, inputs, outputs, coinbase, height, subsidy + fees, n_coinbase
     )
-    queue_message(work, 0, OWN, window_of(draft.coinbase), 0, end)
-    hash_queue(engine, work, 1, address_of(rows, 0, 32))
+    queue_message(work, 0, OWN, coinbase, 0, end)
+    hash_queue(engine, work, 1, address_of(txids, 0, 32))
     for k in range(n_coinbase):
         _set_coin(young, k, 0, k, outputs[k, 0], outputs[k, 1], first_row + k, 2 * height + 1)
         _name_coin(young, k, txids)
@@ -370,9 +377,8 @@ def make_block(engine, world, draft, height, wanted, subsidy, n_coinbase):
     sizes[0], sizes[1], sizes[2], sizes[3], sizes[4] = t, link, at, end, undo_at
 
 
-@njit(cache=True, nogil=True)
-def merkle_root(engine, txids, count, root):
-    """The Merkle root of a block's first `count` ids, uint8[T,32], into `root`, uint8[32]."""
-    work = np.empty(QUEUE_BYTES + 16 * (count + 1), np.uint8)
-    root_of(engine, window_of(txids), 0, count, window_of(work))
-    copy_bytes(root, 0, work, ROOT, 32)
+def root_of(txids: Array, count: int) -> bytes:
+    """The Merkle root of the first `count` transaction ids of uint8[T,32]."""
+    root = np.empty(32, np.uint8)
+    merkle_root(txids, 0, count, root, None)
+    return root.tobytes()

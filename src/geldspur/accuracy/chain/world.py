@@ -8,6 +8,7 @@ import numpy as np
 from geldspur.accuracy.chain.shapes import WAITS, Shape
 from geldspur.accuracy.chain.wire.kernels import HUBS
 from geldspur.bitcoin.headers import double_sha256
+from geldspur.bitcoin.message_kernels import QUEUE_BYTES
 
 MATURITY = 100
 MOST_INPUTS = 512
@@ -75,6 +76,8 @@ class Draft(NamedTuple):
     """uint64[I]: output row that each input of the block spends."""
     scratch: Any
     """uint8[...]: a transaction without witness on its way to its place."""
+    work: Any
+    """uint8[QUEUE_BYTES]: transactions that wait to be hashed."""
     inputs: Any
     """uint64[MOST_INPUTS,3]: owner, script type, key of each input of a transaction."""
     outputs: Any
@@ -114,7 +117,8 @@ def new_draft(undo: bool) -> Draft:
     return Draft(
         body=np.empty(BODY + SLACK, np.uint8), coinbase=np.empty(SLACK, np.uint8),
         txids=np.empty((_TX_ROOM, 32), np.uint8), links=np.empty(_INPUT_ROOM, np.uint64),
-        scratch=np.empty(1 << 20, np.uint8), inputs=np.empty((MOST_INPUTS, 3), np.uint64),
+        scratch=np.empty(1 << 20, np.uint8), work=np.empty(QUEUE_BYTES, np.uint8),
+        inputs=np.empty((MOST_INPUTS, 3), np.uint64),
         outputs=np.empty((MOST_OUTPUTS, 3), np.int64),
         undo=np.empty(UNDO + SLACK if undo else 0, np.uint8),
         fresh=np.empty((TOGETHER * MOST_OUTPUTS, 8), np.uint64), sizes=np.zeros(5, np.int64),

@@ -1,14 +1,14 @@
 """Kernels that draw numbers and write the parts of a transaction and of its undo data.
 
-Only whole numbers are drawn, so that a seed gives the same chain on every machine. A `put_` kernel takes a buffer
-and an offset and returns the offset behind what it wrote; it may spoil up to 8 bytes further on, which the next
-one writes over, so that buffers need room to spare.
+Only whole numbers are drawn, so that a seed gives the same chain on every machine. `random` is the window of the
+generator's state, 8 bytes. A `put_` kernel takes a buffer's window and an offset and returns the offset behind what
+it wrote; it may spoil up to 8 bytes further on, which the next one writes over, so that buffers need room to spare.
 """
 
 import numpy as np
 from numba import njit
 
-from geldspur.bitcoin.words import store_u64
+from geldspur.bitcoin.words import load_u8, load_u64, store_u8, store_u32, store_u64
 
 _P2PK, _P2PKH, _P2SH, _P2WPKH, _P2WSH, _P2TR, _MULTISIG = 1, 2, 3, 4, 5, 6, 7
 HUBS = 8
@@ -28,8 +28,9 @@ def mix(z):
 @njit(cache=True, nogil=True)
 def draw(random):
     """The next 64 random bits (splitmix64; Steele, Lea, Flood 2014)."""
-    random[0] += _GOLDEN
-    return mix(random[0])
+    state = load_u64(random, 0) + _GOLDEN
+    store_u64(random, 0, state)
+    return mix(state)
 
 
 @njit(cache=True, nogil=True)
@@ -93,21 +94,21 @@ def put_random(buf, at, count, random):
 @njit(cache=True, nogil=True)
 def put_key(buf, at, key, part):
     """The push of a public key, compressed."""
-    buf[at] = 33
+    store_u8(buf, at, 33)
     _put_known(buf, at + 2, key, part, 32)
-    buf[at + 1] = 2 + (buf[at + 33] & 1)
+    store_u8(buf, at + 1, 2 + (load_u8(buf, at + 33) & 1))
     return at + 34
 
 
 @njit(cache=True, nogil=True)
 def _put_keys(buf, at, key, needed, total):
     """needed-of-total keys, OP_CHECKMULTISIG."""
-    buf[at] = 0x50 + needed
+    store_u8(buf, at, 0x50 + needed)
     at += 1
     for k in range(total):
         at = put_key(buf, at, key, k + 1)
-    buf[at] = 0x50 + total
-    buf[at + 1] = 0xAE
+    store_u8(buf, at, 0x50 + total)
+    store_u8(buf, at + 1, 0xAE)
     return at + 2
 
 
@@ -115,25 +116,31 @@ def _put_keys(buf, at, key, needed, total):
 def put_script(buf, at, kind, key):
     """The scriptPubKey of an owner, without its length."""
     if kind == _P2PKH:
-        buf[at], buf[at + 1], buf[at + 2] = 0x76, 0xA9, 20
+        store_u8(buf, at, 0x76)
+        store_u8(buf, at + 1, 0xA9)
+        store_u8(buf, at + 2, 20)
         at = _put_known(buf, at + 3, key, 0, 20)
-        buf[at], buf[at + 1] = 0x88, 0xAC
+        store_u8(buf, at, 0x88)
+        store_u8(buf, at + 1, 0xAC)
         return at + 2
     if kind == _P2SH:
-        buf[at], buf[at + 1] = 0xA9, 20
+        store_u8(buf, at, 0xA9)
+        store_u8(buf, at + 1, 20)
         at = _put_known(buf, at + 2, key, 0, 20)
-        buf[at] = 0x87
+        store_u8(buf, at, 0x87)
         return at + 1
     if kind == _P2WPKH:
-        buf[at], buf[at + 1] = 0, 20
+        store_u8(buf, at, 0)
+        store_u8(buf, at + 1, 20)
         return _put_known(buf, at + 2, key, 0, 20)
     if kind in (_P2WSH, _P2TR):
-        buf[at], buf[at + 1] = 0x51 if kind == _P2TR else 0, 32
+        store_u8(buf, at, 0x51 if kind == _P2TR else 0)
+        store_u8(buf, at + 1, 32)
         return _put_known(buf, at + 2, key, 0, 32)
     if kind == _MULTISIG:
         return _put_keys(buf, at, key, 1, 2)
     at = put_key(buf, at, key, 1)
-    buf[at] = 0xAC
+    store_u8(buf, at, 0xAC)
     return at + 1
 
 
@@ -146,21 +153,22 @@ def _put_signature(buf, at, random, short):
     bits = draw(random)
     high = 0 if short else np.int64(bits & np.uint64(1))
     start = at + 1
-    buf[start] = 0x30
-    buf[start + 1] = 2 * r + 4 + high
-    buf[start + 2] = 2
-    buf[start + 3] = r + high
-    buf[start + 4] = 0
+    store_u8(buf, start, 0x30)
+    store_u8(buf, start + 1, 2 * r + 4 + high)
+    store_u8(buf, start + 2, 2)
+    store_u8(buf, start + 3, r + high)
+    store_u8(buf, start + 4, 0)
     at = put_random(buf, start + 4 + high, r, random)
     top = start + 4 + high
-    buf[top] = buf[top] | 0x80 if high else (buf[top] & 0x7F) | 1
-    buf[at], buf[at + 1] = 2, r
+    store_u8(buf, top, load_u8(buf, top) | 0x80 if high else (load_u8(buf, top) & 0x7F) | 1)
+    store_u8(buf, at, 2)
+    store_u8(buf, at + 1, r)
     top = at + 2
     at = put_random(buf, top, r, random)
-    buf[top] = (buf[top] & 0x7F) | 1
-    buf[at] = 1
+    store_u8(buf, top, (load_u8(buf, top) & 0x7F) | 1)
+    store_u8(buf, at, 1)
     at += 1
-    buf[start - 1] = at - start
+    store_u8(buf, start - 1, at - start)
     return at
 
 
@@ -182,23 +190,26 @@ def put_script_sig(buf, at, kind, key, random, short):
     length_at = at
     at += 1
     if _is_nested(kind, key):
-        buf[at], buf[at + 1], buf[at + 2] = 22, 0, 20
+        store_u8(buf, at, 22)
+        store_u8(buf, at + 1, 0)
+        store_u8(buf, at + 2, 20)
         at = _put_known(buf, at + 3, key, 4, 20)
     elif kind == _P2SH:
-        buf[at] = 0
+        store_u8(buf, at, 0)
         at = _put_signature(buf, at + 1, random, short)
         at = _put_signature(buf, at, random, short)
-        buf[at], buf[at + 1] = 76, 71
+        store_u8(buf, at, 76)
+        store_u8(buf, at + 1, 71)
         at = _put_keys(buf, at + 2, key, 2, 2)
     elif kind == _MULTISIG:
-        buf[at] = 0
+        store_u8(buf, at, 0)
         at = _put_signature(buf, at + 1, random, short)
     elif kind == _P2PK:
         at = _put_signature(buf, at, random, short)
     elif kind == _P2PKH:
         at = _put_signature(buf, at, random, short)
         at = put_key(buf, at, key, 1)
-    buf[length_at] = at - length_at - 1
+    store_u8(buf, length_at, at - length_at - 1)
     return at
 
 
@@ -206,18 +217,20 @@ def put_script_sig(buf, at, kind, key, random, short):
 def put_witness(buf, at, kind, key, random, short):
     """The witness of one input."""
     if kind == _P2TR:
-        buf[at], buf[at + 1] = 1, 64
+        store_u8(buf, at, 1)
+        store_u8(buf, at + 1, 64)
         return put_random(buf, at + 2, 64, random)
     if kind == _P2WSH:
-        buf[at], buf[at + 1] = 4, 0
+        store_u8(buf, at, 4)
+        store_u8(buf, at + 1, 0)
         at = _put_signature(buf, at + 2, random, short)
         at = _put_signature(buf, at, random, short)
-        buf[at] = 105
+        store_u8(buf, at, 105)
         return _put_keys(buf, at + 1, key, 2, 3)
     if not has_witness(kind, key):
-        buf[at] = 0
+        store_u8(buf, at, 0)
         return at + 1
-    buf[at] = 1 if short else 2
+    store_u8(buf, at, 1 if short else 2)
     at = _put_signature(buf, at + 1, random, short)
     return at if short else put_key(buf, at, key, 1)
 
@@ -226,17 +239,18 @@ def put_witness(buf, at, kind, key, random, short):
 def put_count(buf, at, n):
     """A CompactSize of at most 16 bits."""
     if n < 253:
-        buf[at] = n
+        store_u8(buf, at, n)
         return at + 1
-    buf[at], buf[at + 1], buf[at + 2] = 253, n & 0xFF, n >> 8
+    store_u8(buf, at, 253)
+    store_u8(buf, at + 1, n & 0xFF)
+    store_u8(buf, at + 2, n >> 8)
     return at + 3
 
 
 @njit(cache=True, nogil=True)
 def put_u32(buf, at, value):
     """Four bytes, the lowest first."""
-    for k in range(4):
-        buf[at + k] = (value >> (8 * k)) & 0xFF
+    store_u32(buf, at, value)
     return at + 4
 
 
@@ -252,7 +266,7 @@ def put_varint(buf, at, n):
         rest = (rest >> 7) - 1
         length += 1
     for k in range(length - 1, -1, -1):
-        buf[at + k] = (n & 0x7F) | (0 if k == length - 1 else 0x80)
+        store_u8(buf, at + k, (n & 0x7F) | (0 if k == length - 1 else 0x80))
         n = (n >> 7) - 1
     return at + length
 
@@ -275,16 +289,16 @@ def compressed_amount(n):
 def put_spent(buf, at, origin, value, kind, key):
     """A spent output: `origin` (height * 2 + is coinbase, above the genesis block), value and script."""
     at = put_varint(buf, at, origin)
-    buf[at] = 0
+    store_u8(buf, at, 0)
     at = put_varint(buf, at + 1, compressed_amount(value))
     if kind in (_P2PKH, _P2SH):
-        buf[at] = 0 if kind == _P2PKH else 1
+        store_u8(buf, at, 0 if kind == _P2PKH else 1)
         return _put_known(buf, at + 1, key, 0, 20)
     if kind == _P2PK:
         put_key(buf, at, key, 1)
         for k in range(33):
-            buf[at + k] = buf[at + k + 1]
+            store_u8(buf, at + k, load_u8(buf, at + k + 1))
         return at + 33
     end = put_script(buf, at + 1, kind, key)
-    buf[at] = end - at - 1 + 6
+    store_u8(buf, at, end - at - 1 + 6)
     return end
