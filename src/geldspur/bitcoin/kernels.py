@@ -8,6 +8,7 @@ import numpy as np
 from numba import njit
 
 from geldspur.bitcoin import sha256
+from geldspur.bitcoin.merkle_kernels import ROOTS, roots_of, work_bytes
 from geldspur.bitcoin.message_kernels import (
     OWN,
     QUEUE,
@@ -15,7 +16,6 @@ from geldspur.bitcoin.message_kernels import (
     queue_message,
     queue_stripped,
 )
-from geldspur.bitcoin.merkle_kernels import ROOTS, roots_of, work_bytes
 from geldspur.bitcoin.sha256 import double_sha256
 from geldspur.bitcoin.sha256_kernels import ready
 from geldspur.bitcoin.words import address_of, copy_bytes, load_u8, load_u32, load_u64, same_bytes, window_of

@@ -28,23 +28,51 @@ def register(app: typer.Typer) -> None:
 
 
 def index(
-    blocks: Annotated[Path, typer.Argument(help="Bitcoin Core's blocks folder, its data directory, or one blk file.")],
+    blocks: Annotated[
+        str,
+        typer.Argument(
+            help="Bitcoin Core's blocks folder, its data directory, one blk file, a folder of Parquet tables, "
+            "`node` for a node on this machine, or http://HOST:PORT."
+        ),
+    ],
     ledger: LedgerDir,
-    network: Annotated[NetworkName | None, typer.Option(help="Refuse files of any other network.")] = None,
+    network: Annotated[NetworkName | None, typer.Option(help="Refuse blocks of any other network.")] = None,
+    from_height: Annotated[
+        int, typer.Option(min=0, help="Index a period that begins here; needs Core's rev files beside the blk files.")
+    ] = 0,
     to_height: Annotated[int | None, typer.Option(min=0, help="Leave out blocks above this height.")] = None,
+    memory: Annotated[
+        str | None, typer.Option(metavar="SIZE", help="Hold no more memory than this, e.g. 2G. Default: half of all.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads that decode. Default: one a core, 4 at most.")
+    ] = None,
+    login: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A node's .cookie, or a file with user:password.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Read Bitcoin Core's block files into a ledger. The files are only read."""
+    """Bring a ledger to the blocks of a source, which is only read.
+
+    The first time this builds the ledger; after that it appends what is new, in seconds, and rolls back over
+    a reorg. Stopped at any moment, the same command goes on where it was.
+    """
     from geldspur.bitcoin.networks import NETWORKS
     from geldspur.ledger import index as build
+    from geldspur.ledger.build.memory import parse_size
 
     wanted = NETWORKS[network.value] if network else None
     if not as_json:
         _tell_first_use()
-    report = build(blocks, ledger, network=wanted, to_height=to_height, progress=progress(as_json))
+    report = build(
+        blocks, ledger, network=wanted, from_height=from_height, to_height=to_height,
+        memory=parse_size(memory) if memory else None, threads=threads, login=login, progress=progress(as_json),
+    )  # fmt: skip
     if as_json:
         show_json(report)
         return
+    rolled = f", {report.blocks_rolled_back:,} rolled back" if report.blocks_rolled_back else ""
+    console.print(f"{report.blocks_added:,} blocks added{rolled}; up to {_mib(report)} MiB of memory held")
     console.print(
         f"[bold]{report.network}[/] to height {report.tip_height:,} ({report.tip_hash})\n"
         f"{report.blocks:,} blocks, {report.transactions:,} transactions, {report.inputs:,} inputs, "
@@ -55,12 +83,16 @@ def index(
         console.print(f"[yellow]note:[/] {note}")
 
 
+def _mib(report: Any) -> str:
+    return f"{report.peak_anonymous_bytes / (1 << 20):,.0f}"
+
+
 def _tell_first_use() -> None:
     """The kernels are compiled once, which takes a while without a word."""
     from geldspur.bitcoin import kernels
     from geldspur.cli.output import console_err
 
-    cached = list((Path(kernels.__file__).parent / "__pycache__").glob("kernels.measure_block*.nbi"))
+    cached = list((Path(kernels.__file__).parent / "__pycache__").glob("kernels.decode_blocks*.nbi"))
     if not cached:
         console_err.print("First use: compiling the kernels, which takes some seconds once ...")
 
