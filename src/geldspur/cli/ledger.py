@@ -92,7 +92,7 @@ def _tell_first_use() -> None:
     from geldspur.bitcoin import kernels
     from geldspur.cli.output import console_err
 
-    cached = list((Path(kernels.__file__).parent / "__pycache__").glob("kernels.decode_blocks*.nbi"))
+    cached = list((Path(kernels.__file__).parent / "__pycache__").glob("kernels._decode_blocks*.nbi"))
     if not cached:
         console_err.print("First use: compiling the kernels, which takes some seconds once ...")
 
