@@ -1,0 +1,103 @@
+"""A ledger's first build: all blocks at once, resumed where an earlier run was stopped."""
+
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from geldspur.ledger.build import checkpoint as checkpoints
+from geldspur.ledger.build import by_disk, commit
+from geldspur.ledger.build.checkpoint import Checkpoint
+from geldspur.ledger.build.commit import Head
+from geldspur.ledger.build.decode import Piece
+from geldspur.ledger.build.draft import Draft, dtypes_for
+from geldspur.ledger.build.memory import Budget
+from geldspur.ledger.build.pieces import NOTHING, each_piece, link_error
+from geldspur.ledger.build.source_record import record_source
+from geldspur.ledger.build.tables import LinkFault, Tables, TablesTooLarge
+from geldspur.ledger.manifests import replace_json
+from geldspur.ledger.sources import Chain, Source
+from geldspur.progress import Progress
+
+
+
+def build(
+    source: Source, chain: Chain, ledger: Path, from_height: int, budget: Budget, watch: Callable[[], None],
+    progress: Progress,
+) -> int:  # fmt: skip
+    """Make the ledger; returns how many blocks it holds, up to the tip that an unfinished build began with."""
+    work = ledger / "build"
+    state = checkpoints.load(work) if work.is_dir() else None
+    if state is None or not checkpoints.fits(state, chain, ledger / "columns", from_height):
+        state = _start_over(ledger, chain, from_height, on_disk=False)
+    wanted = chain.between(from_height, state.target_height)
+    try:
+        if state.stage == "decode" and not state.partitions:
+            _decode_and_link(source, wanted, ledger, state, budget, watch, progress)
+    except TablesTooLarge:
+        state = _start_over(ledger, chain, from_height, on_disk=True)
+    if state.partitions:
+        by_disk.decode_and_link(source, wanted, ledger, state, budget, watch, progress)
+    with progress.task("Sorting for look-ups", None, "columns"):
+        _derive(source, wanted, ledger, state, budget)
+        watch()
+    shutil.rmtree(work)
+    return len(wanted)
+
+
+def _start_over(ledger: Path, chain: Chain, from_height: int, on_disk: bool) -> Checkpoint:
+    for name in ("build", "columns", "lookup", "source"):
+        shutil.rmtree(ledger / name, ignore_errors=True)
+    (ledger / "build").mkdir(parents=True)
+    tip = chain.hash[-1].tobytes()[::-1].hex()
+    state = Checkpoint(chain.tip_height, tip, from_height, by_disk.PARTITIONS if on_disk else 0, counts=NOTHING)
+    state.dtypes = dtypes_for(NOTHING, int(chain.size.sum()))
+    state.key = [secrets.randbits(64), secrets.randbits(64)]
+    return state
+
+
+def _decode_and_link(
+    source: Source, chain: Chain, ledger: Path, state: Checkpoint, budget: Budget, watch: Callable[[], None],
+    progress: Progress,
+) -> None:  # fmt: skip
+    draft = Draft(ledger / "columns", NOTHING, state.counts, state.dtypes)
+    try:
+        tables = Tables(draft, [], budget.tables)
+        tables.restore_twins(state.twins)
+
+        def note() -> None:
+            state.counts, state.twins = draft.counts, [list(pair) for pair in tables.twins]
+
+        for piece, share in each_piece(source, chain, draft, ledger, state, budget, watch, progress, note):
+            add_piece(draft, tables, piece, share)
+        state.stage = "derive"
+    finally:
+        draft.close()
+    state.save(ledger / "build")
+
+
+def add_piece(draft: Draft, tables: Tables, piece: Piece, share_done: float) -> None:
+    """Append a piece to the draft, linked in memory."""
+    draft.add_blocks(piece)
+    try:
+        draft.add_links(tables.link(piece, share_done))
+    except LinkFault as fault:
+        raise link_error(piece, fault) from None
+    draft.add_scripts(piece.batch, *tables.assign_scripts(piece, share_done))
+
+
+def _derive(source: Source, chain: Chain, ledger: Path, state: Checkpoint, budget: Budget) -> None:
+    columns, counts = ledger / "columns", state.counts
+    types = commit.settle_types(columns, counts)
+    commit.write_spenders(columns, types, counts, NOTHING, budget.tables)
+    commit.mark_gone(columns, types, counts, state.twins)
+    tip = chain.hash[-1].tobytes()
+    head = Head(source.network, chain.first_height, state.target_height, tip)
+    heights = (chain.first_height, state.target_height)
+    run = commit.run_of_range(ledger, types, counts, NOTHING, heights, tip, budget.tables)
+    sums = commit.checksums(columns, types, counts, head.first_height, {}, 0)
+    record_source(ledger, source, chain, 0)
+    commit.sync_columns(columns)
+    replace_json(ledger / "manifest.json", commit.manifest_of(head, counts, types, sums, [run], state.twins))
+
+

@@ -1,0 +1,142 @@
+"""Matching partitions, several at once: inputs with transactions, outputs with scripts."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from geldspur.errors import GeldspurError
+from geldspur.ledger.build.partitions import kernels
+from geldspur.ledger.build.partitions.deal import path_of
+from geldspur.ledger.columnfile import Array
+from geldspur.progress import Task
+
+_PIECE = 4 << 20
+_LOAD = 0.6
+
+Streams = Mapping[str, list[int]]
+
+
+def make_sparse(path: Path, size: int) -> None:
+    """An empty file of a size, for several threads to write into."""
+    with path.open("wb") as file:
+        file.truncate(size)
+
+
+def _in_parallel(work: Callable[[int], int], partitions: int, threads: int, task: Task) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        for size in pool.map(work, range(partitions)):
+            task.advance(size)
+
+
+def match_inputs(folder: Path, key: Array, streams: Streams, threads: int, task: Task) -> list[list[int]]:
+    """Answer every partition's inputs; returns (later row, earlier row) of transactions of one id.
+
+    The answers of partition p are uint64 in `answers.bin`, behind those of the partitions before it.
+    """
+    counts = [size // kernels.RECORD for size in streams["in"]]
+    starts = np.cumsum([0, *counts])
+    path = folder / "answers.bin"
+    make_sparse(path, 8 * int(starts[-1]))
+    twins: list[list[list[int]]] = [[] for _ in counts]
+
+    def work(p: int) -> int:
+        records = np.fromfile(path_of(folder, "tx", p), np.uint8)
+        n = len(records) // kernels.RECORD
+        table = np.zeros(1 << max(8, int(n / _LOAD).bit_length()), np.uint64)
+        new, old = np.empty(n, np.int64), np.empty(n, np.int64)
+        found = kernels.enter_txs(table, key, records, n, new, old)
+        twins[p] = [[int(a), int(b)] for a, b in zip(new[:found], old[:found], strict=True)]
+        answer = np.empty(_PIECE // kernels.RECORD, np.uint64)
+        with path_of(folder, "in", p).open("rb") as source, path.open("r+b") as target:
+            target.seek(8 * int(starts[p]))
+            while piece := source.read(len(answer) * kernels.RECORD):
+                count = len(piece) // kernels.RECORD
+                kernels.match_inputs(table, key, records, np.frombuffer(piece, np.uint8), count, answer)
+                _write(path, answer[:count], target)
+        return len(records) + streams["in"][p]
+
+    _in_parallel(work, len(counts), threads, task)
+    return sorted(pair for pairs in twins for pair in pairs)
+
+
+def _write(path: Path, array: Array, target: BinaryIO) -> None:
+    try:
+        target.write(array.data)
+    except OSError as error:
+        raise GeldspurError(
+            f"writing {path} failed: {error.strerror}",
+            todo="free some space and run the same command again: it goes on where it stopped",
+        ) from error
+
+
+def match_scripts(folder: Path, key: Array, streams: Streams, threads: int, task: Task) -> list[int]:
+    """Number every partition's scripts by themselves; returns how many each has.
+
+    Local ids of partition p are uint32 in `local.bin`; its scripts are records in `blob.bin`, from where the
+    bytes of the partitions before it would end.
+    """
+    row_starts, byte_starts = np.cumsum([0, *streams["out_rows"]]), np.cumsum([0, *streams["out"]])
+    local_path, blob_path = folder / "local.bin", folder / "blob.bin"
+    make_sparse(local_path, 4 * int(row_starts[-1]))
+    make_sparse(blob_path, int(byte_starts[-1]))
+
+    def work(p: int) -> int:
+        numbers = _Numbers(key)
+        with path_of(folder, "out", p).open("rb") as source, local_path.open("r+b") as target:
+            target.seek(4 * int(row_starts[p]))
+            rest = b""
+            while piece := source.read(_PIECE):
+                rest = numbers.add(rest + piece, local_path, target)
+        if rest:
+            raise GeldspurError("a partition of the build is damaged", where=str(path_of(folder, "out", p)),
+                                todo="remove the ledger's folder and index again")  # fmt: skip
+        with blob_path.open("r+b") as target:
+            target.seek(int(byte_starts[p]))
+            _write(blob_path, numbers.blob[: numbers.end], target)
+        known[p] = numbers.known
+        return streams["out"][p]
+
+    known = [0] * len(streams["out"])
+    _in_parallel(work, len(known), threads, task)
+    return known
+
+
+class _Numbers:
+    """One partition's scripts so far."""
+
+    def __init__(self, key: Array) -> None:
+        self._key = key
+        self._table: Array = np.zeros(1 << 12, np.uint64)
+        self.blob: Array = np.empty(1 << 18, np.uint8)
+        self._at: Array = np.zeros(1 << 12, np.int64)
+        self.known = self.end = 0
+        self._local: Array = np.empty(_PIECE // 8, np.uint32)
+
+    def add(self, piece: bytes, path: Path, target: BinaryIO) -> bytes:
+        """Number a piece's scripts and write their local ids; returns the start of a record that isn't whole."""
+        records = np.frombuffer(piece, np.uint8)
+        at = 0
+        while at < len(records):
+            self._make_room(len(records) - at)
+            done, used, self.known, self.end = kernels.number_scripts(
+                self._table, self._key, records[at:], len(records) - at, self.blob, self.end, self.known, self._at,
+                self._local,
+            )  # fmt: skip
+            _write(path, self._local[:done], target)
+            at += used
+            if not done:
+                break
+        return piece[at:]
+
+    def _make_room(self, more: int) -> None:
+        """Room for all that a piece of so many bytes could bring, at the least that a script takes."""
+        if self.end + more > len(self.blob):
+            self.blob = np.concatenate([self.blob[: self.end], np.empty(len(self.blob) + more, np.uint8)])
+        if 2 * self.known > len(self._table):
+            self._table = np.zeros(4 * len(self._table), np.uint64)
+            kernels.renumber(self._table, self._key, self.blob, self.known, self._at)
+        if len(self._at) < len(self._table) + 1:
+            self._at = np.concatenate([self._at[: self.known + 1], np.empty(len(self._table), np.int64)])

@@ -1,0 +1,192 @@
+"""Linking in memory: tables of the transactions and scripts of the range that is being added."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from geldspur.ledger.build import kernels
+from geldspur.ledger.build.decode import Piece
+from geldspur.ledger.build.draft import Draft
+from geldspur.ledger.columnfile import Array
+from geldspur.ledger.lookup import kernels as lookup
+from geldspur.ledger.lookup.runs import Run
+
+_LOAD = 0.65
+_LEAST_BITS = 16
+
+
+class TablesTooLarge(Exception):  # noqa: N818 - not an error: the build goes on with partitions on disk
+    """The tables would outgrow the memory budget."""
+
+
+@dataclass(slots=True)
+class LinkFault(Exception):  # noqa: N818
+    """An input of a batch that spends nothing known: reason as in `build.kernels`, batch-local row."""
+
+    reason: int
+    row: int
+
+
+class _Table:
+    """A hash table that is made anew, larger, when it fills up."""
+
+    def __init__(self) -> None:
+        self.slots: Array = np.zeros(1 << _LEAST_BITS, np.uint64)
+
+    @property
+    def shift(self) -> Any:
+        """What to shift a hash by to get its slot."""
+        return np.uint64(65 - len(self.slots).bit_length())
+
+    def is_short_for(self, rows: int) -> bool:
+        """Would so many rows fill it beyond its load?"""
+        return rows > _LOAD * len(self.slots)
+
+    def renew(self, rows: int, expected: int, budget: int) -> None:
+        """Empty it, with room for `rows` and, where memory allows, for all that are `expected`."""
+        bits = _bits_for(rows)
+        hoped = _bits_for(expected)
+        while bits < hoped and 8 << (bits + 1) <= budget:
+            bits += 1
+        if 8 << bits > budget:
+            raise TablesTooLarge
+        self.slots = np.empty(0, np.uint64)  # let go of the old one before the new one is made
+        self.slots = np.zeros(1 << bits, np.uint64)
+
+
+def _bits_for(rows: int) -> int:
+    return max(_LEAST_BITS, int(rows / _LOAD).bit_length())
+
+
+class Tables:
+    """Links batches to the draft ledger: what is in memory first, then the look-up runs of older ranges."""
+
+    def __init__(self, draft: Draft, runs: list[Run], budget: int) -> None:
+        self._draft = draft
+        self._runs = runs
+        self._budget = budget
+        self._first_tx = draft.range_start["tx"]
+        self._first_script = draft.range_start["script"]
+        self._txs, self._scripts = _Table(), _Table()
+        self._key = np.array([secrets.randbits(64), secrets.randbits(64)], np.uint64)
+        self._hashes: Array = np.empty(1024, np.uint64)
+        self._found: Array = np.empty(1024, np.int64)
+        self._twins: tuple[Array, Array] = (np.empty(0, np.int64), np.empty(0, np.int64))
+        self._fill(draft.rows("tx"), draft.rows("script"))
+
+    def _fill(self, n_tx: int, n_scripts: int) -> None:
+        """Enter what the range holds already: it was resumed."""
+        if n_tx > self._first_tx:
+            self._renew_txs(n_tx, 1.0)
+        if n_scripts > self._first_script:
+            self._renew_scripts(n_scripts, 1.0)
+
+    def link(self, piece: Piece, share_done: float) -> Array:
+        """The output row that each of the batch's inputs spends; its transactions are in the draft already.
+
+        `share_done` (0..1], how much of the range the batch completes, foretells how large the tables will be.
+        Raises `LinkFault`.
+        """
+        batch, buf, draft = piece.batch, piece.buf, self._draft
+        txid = draft.columns["tx_id"].mapped()
+        tx_out = draft.columns["tx_out"].mapped()
+        end = draft.rows("tx")
+        first = end - batch.n_tx
+        self._scratch(max(batch.n_in, batch.n_tx, batch.n_out))
+        if self._txs.is_short_for(end - self._first_tx):
+            self._renew_txs(first, share_done, end)
+        self._insert_txs(first, end)
+        found = self._found[: batch.n_in]
+        kernels.find_prevout_txs(
+            self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, tx_out, buf, batch.in_at,
+            batch.n_in, self._hashes, found,
+        )  # fmt: skip
+        for run in self._runs:
+            lookup.find_txs_in_run(
+                np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
+                run.txs[1], txid, buf, batch.in_at, batch.n_in, self._hashes, found,
+            )  # fmt: skip
+        prevout = np.empty(batch.n_in, np.uint64)
+        fault, row = kernels.link_inputs(
+            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *self._twins, prevout
+        )
+        if fault:
+            raise LinkFault(fault, row)
+        return prevout
+
+    def _insert_txs(self, first: int, end: int) -> None:
+        self._scratch(end - first)
+        new, old = np.empty(end - first, np.int64), np.empty(end - first, np.int64)
+        txid = self._draft.columns["tx_id"].mapped()
+        count = kernels.insert_txids(
+            self._txs.slots, self._txs.shift, self._key, txid, self._first_tx, first, end, new, old, self._hashes
+        )
+        if count:
+            self._twins = (np.append(self._twins[0], new[:count]), np.append(self._twins[1], old[:count]))
+
+    def _renew_txs(self, rows: int, share_done: float, end: int | None = None) -> None:
+        have = (end or rows) - self._first_tx
+        self._txs.renew(have, _expected(have, share_done), self._budget // 2)
+        self._twins = (np.empty(0, np.int64), np.empty(0, np.int64))
+        for first in range(self._first_tx, rows, 1 << 16):
+            self._insert_txs(first, min(first + (1 << 16), rows))
+
+    def restore_twins(self, twins: list[list[int]]) -> None:
+        """Take over what an earlier run of the same build had found."""
+        pairs = np.array(twins, np.int64).reshape(-1, 2)
+        self._twins = (pairs[:, 0].copy(), pairs[:, 1].copy())
+
+    @property
+    def twins(self) -> list[tuple[int, int]]:
+        """(later row, earlier row) of transactions of one id within the range."""
+        return list(zip(self._twins[0].tolist(), self._twins[1].tolist(), strict=True))
+
+    def assign_scripts(self, piece: Piece, share_done: float) -> tuple[Array, Array, Array, Array]:
+        """Ids of the scripts that the batch's outputs pay, and its new scripts: types, offsets, payload."""
+        batch, buf, columns = piece.batch, piece.buf, self._draft.columns
+        n_scripts = self._draft.rows("script")
+        self._scratch(batch.n_out)
+        if self._scripts.is_short_for(n_scripts + batch.n_out - self._first_script):
+            self._renew_scripts(n_scripts, share_done, n_scripts + batch.n_out)
+        known = np.full(batch.n_out if self._runs else 0, -1, np.int64)
+        script_columns = [columns[n].mapped() for n in ("script_type", "script_at", "script_payload")]
+        outputs = (batch.out_type, batch.out_at, batch.out_length)
+        for run in self._runs:
+            lookup.find_scripts_in_run(
+                np.array(run.key, np.uint64), _bits(run.script_bucket), run.script_bucket, run.script_order,
+                run.script_tag, run.scripts[1], *script_columns, *outputs, buf, batch.n_out, known,
+            )  # fmt: skip
+        kernels.hash_scripts(self._key, buf, *outputs, batch.n_out, self._hashes)
+        new_type = np.empty(batch.n_out, np.uint8)
+        new_at = np.empty(batch.n_out + 1, np.int64)
+        new_payload = np.empty(int(batch.out_length[: batch.n_out].sum()), np.uint8)
+        ids = np.empty(batch.n_out, np.uint32)
+        new = kernels.assign_scripts(
+            self._scripts.slots, self._scripts.shift, self._hashes, *outputs, buf, batch.n_out, known,
+            *script_columns, n_scripts, new_type, new_at, new_payload, ids,
+        )  # fmt: skip
+        return ids, new_type[:new], new_at[1 : new + 1], new_payload[: new_at[new]]
+
+    def _renew_scripts(self, rows: int, share_done: float, end: int | None = None) -> None:
+        have = (end or rows) - self._first_script
+        self._scripts.renew(have, _expected(have, share_done), self._budget // 2)
+        columns = self._draft.columns
+        kernels.insert_scripts(
+            self._scripts.slots, self._scripts.shift, self._key, columns["script_type"].mapped(),
+            columns["script_at"].mapped(), columns["script_payload"].mapped(), self._first_script, rows,
+        )  # fmt: skip
+
+    def _scratch(self, rows: int) -> None:
+        if rows > len(self._hashes):
+            self._hashes = np.empty(2 * rows, np.uint64)
+            self._found = np.empty(2 * rows, np.int64)
+
+
+def _expected(have: int, share_done: float) -> int:
+    return int(1.05 * have / max(share_done, 1e-9)) if share_done > 0.001 else 4 * have
+
+
+def _bits(bucket: Array) -> int:
+    return (len(bucket) - 1).bit_length() - 1
