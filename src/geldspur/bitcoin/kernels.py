@@ -456,10 +456,10 @@ def _check_roots(engine, buf, starts, block_tx, blocks, txids, work):
 
 @njit(cache=True, nogil=True)
 def _decode_blocks(
-    engine, data, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+    engine, buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
     in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
 ):  # fmt: skip
-    buf, txids, work = window_of(data), window_of(txid), window_of(scratch)
+    txids, work = window_of(txid), window_of(scratch)
     ready(work)
     t, i, o = 0, 0, 0
     hashed, waiting, free = 0, 0, OWN
@@ -468,7 +468,7 @@ def _decode_blocks(
     b = 0
     while b < starts.size:
         start = starts[b]
-        if sizes[b] < 81 or start < 0 or start > data.size - sizes[b]:
+        if sizes[b] < 81 or start < 0 or start > buf[1] - sizes[b]:
             fault, at = TRUNCATED, start
             break
         end = start + sizes[b]
@@ -599,7 +599,7 @@ def decode_blocks(
     out_value int64[O], out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in `buf`, empty for
     OP_RETURN); `scratch` uint8. `batch.Batch` allocates them by the least bytes that each thing takes.
 
-    Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first block that is wrong. `UsageError`
+    `buf` uint8, starts and sizes int64. Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first block that is wrong. `UsageError`
     where the arrays might be too short.
     """
     capacity = int(np.maximum(sizes, 0).sum())
@@ -611,7 +611,11 @@ def decode_blocks(
     rows += [(column, n_out) for column in (out_value, out_type, out_at, out_length)]
     if len(buf) >= 2**32 or any(len(column) < needed for column, needed in rows):
         raise UsageError(f"{capacity:,} bytes of blocks are more than the arrays for them hold")
+    if buf.dtype != np.uint8 or not buf.flags.c_contiguous:
+        raise UsageError("blocks are decoded from a contiguous array of bytes")
+    # As a window the buffer has one type, whether it may be written to or not, and one compiled kernel.
+    window = (buf.ctypes.data, len(buf))
     return _decode_blocks(
-        sha256.chosen(), buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+        sha256.chosen(), window, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
         in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
     )  # fmt: skip
