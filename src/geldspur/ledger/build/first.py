@@ -94,5 +94,3 @@ def _derive(source: Source, chain: Chain, ledger: Path, state: Checkpoint, budge
     record_source(ledger, source, chain, 0)
     commit.sync_columns(columns)
     replace_json(ledger / "manifest.json", commit.manifest_of(head, counts, types, sums, [run], state.twins))
-
-

@@ -22,7 +22,7 @@ NO_SCRIPT = np.uint32(0xFFFFFFFF)
 OK, UNKNOWN_TX, NO_SUCH_OUTPUT = 0, 1, 2
 
 _OP_RETURN = 9
-_GROUP = 32
+_AHEAD = 32
 _LOW = np.uint64(0xFFFFFFFF)
 
 
@@ -43,8 +43,8 @@ def insert_txids(table, shift, key, txid, base, first, end, twin_new, twin_old, 
     for row in range(first, end):
         hashes[row - first] = txid_hash(k0, k1, ids, 32 * row)
     for row in range(first, end):
-        if row + _GROUP < end:
-            prefetch(table, np.int64(hashes[row + _GROUP - first] >> shift))
+        if row + _AHEAD < end:
+            prefetch(table, np.int64(hashes[row + _AHEAD - first] >> shift))
         h = hashes[row - first]
         tag = h & _LOW
         slot = np.int64(h >> shift)
@@ -74,47 +74,43 @@ def is_null_outpoint(window, at):
 
 
 @njit(cache=True, nogil=True)
-def find_prevout_txs(table, shift, key, base, txid, tx_out, buf, in_at, count, hashes, found):
+def find_prevout_txs(table, shift, key, base, txid, buf, in_at, count, hashes, found):
     """For each of `count` inputs the row of the transaction that it spends from: `found` int64, -1 where none.
 
-    `in_at` uint32: where in `buf` each input's 36-byte outpoint lies. `hashes` uint64 is scratch. `txid` and
-    `tx_out` are those of the whole ledger.
+    `in_at` uint32: where in `buf` each input's 36-byte outpoint lies. `hashes` uint64 is scratch. `txid` is
+    that of the whole ledger.
     """
     mask = table.size - 1
     ids, data, k0, k1 = window_of(txid), window_of(buf), key[0], key[1]
     flat = txid.reshape(txid.size)
     for i in range(count):
         hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
-    for i in range(min(_GROUP, count)):
-        prefetch(table, np.int64(hashes[i] >> shift))
-    for first in range(0, count + _GROUP, _GROUP):
-        for i in range(first, min(first + _GROUP, count)):
-            if i + _GROUP < count:
-                prefetch(table, np.int64(hashes[i + _GROUP] >> shift))
+    for i in range(count):
+        if i + _AHEAD < count:
+            prefetch(table, np.int64(hashes[i + _AHEAD] >> shift))
+        tag = hashes[i] & _LOW
+        slot = np.int64(hashes[i] >> shift)
+        found[i] = -1
+        while table[slot] != 0:
+            if table[slot] >> np.uint64(32) == tag:
+                found[i] = base + np.int64(table[slot] & _LOW) - 1
+                break
+            slot = (slot + 1) & mask
+    for i in range(count):
+        if i + _AHEAD < count:
+            prefetch(flat, 32 * found[i + _AHEAD])
+        at = np.int64(in_at[i])
+        if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, at, 32):
+            # Another key with the same tag stood first: look at every candidate in full.
             tag = hashes[i] & _LOW
             slot = np.int64(hashes[i] >> shift)
             found[i] = -1
             while table[slot] != 0:
-                if table[slot] >> np.uint64(32) == tag:
-                    row = base + np.int64(table[slot] & _LOW) - 1
+                row = base + np.int64(table[slot] & _LOW) - 1
+                if table[slot] >> np.uint64(32) == tag and same_bytes(ids, 32 * row, data, at, 32):
                     found[i] = row
-                    prefetch(flat, 32 * row)
-                    prefetch(tx_out, row)
                     break
                 slot = (slot + 1) & mask
-        for i in range(max(first - _GROUP, 0), min(first, count)):
-            at = np.int64(in_at[i])
-            if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, at, 32):
-                # Another key with the same tag stood first: look at every candidate in full.
-                tag = hashes[i] & _LOW
-                slot = np.int64(hashes[i] >> shift)
-                found[i] = -1
-                while table[slot] != 0:
-                    row = base + np.int64(table[slot] & _LOW) - 1
-                    if table[slot] >> np.uint64(32) == tag and same_bytes(ids, 32 * row, data, at, 32):
-                        found[i] = row
-                        break
-                    slot = (slot + 1) & mask
 
 
 @njit(cache=True, nogil=True)
@@ -134,6 +130,8 @@ def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, 
         row = first_tx + t
         for i in range(tx_in[t], tx_in[t + 1]):
             at = np.int64(in_at[i])
+            if i + _AHEAD < found.size:
+                prefetch(tx_out, found[i + _AHEAD])
             if is_null_outpoint(data, at):
                 prevout[i] = UNLINKED
                 continue
@@ -170,74 +168,107 @@ def hash_scripts(key, buf, out_type, out_at, out_length, count, hashes):
 
 
 @njit(cache=True, nogil=True)
+def find_scripts(
+    table, shift, hashes, out_type, out_at, out_length, buf, count, script_type, script_at, payload, found
+):  # fmt: skip
+    """For each of a batch's outputs the id of its script, if the table has it already: `found` int64, else -1.
+
+    `script_type`, `script_at`, `payload` are those of the whole ledger.
+    """
+    mask = table.size - 1
+    data, known = window_of(buf), window_of(payload)
+    for o in range(count):
+        if o + _AHEAD < count:
+            prefetch(table, np.int64(hashes[o + _AHEAD] >> shift))
+        found[o] = -1
+        if out_type[o] == _OP_RETURN:
+            continue
+        tag = hashes[o] & _LOW
+        slot = np.int64(hashes[o] >> shift)
+        while table[slot] != 0:
+            if table[slot] >> np.uint64(32) == tag:
+                found[o] = np.int64(table[slot] & _LOW) - 1
+                break
+            slot = (slot + 1) & mask
+    for o in range(count):
+        if o + _AHEAD < count and found[o + _AHEAD] >= 0:
+            prefetch(script_at, found[o + _AHEAD])
+            prefetch(script_type, found[o + _AHEAD])
+        if o + _AHEAD // 2 < count and found[o + _AHEAD // 2] >= 0:
+            prefetch(payload, np.int64(script_at[found[o + _AHEAD // 2]]))
+        if found[o] < 0:
+            continue
+        at, length = np.int64(out_at[o]), np.int64(out_length[o])
+        if _is_script(found[o], out_type[o], script_type, script_at, known, data, at, length):
+            continue
+        tag = hashes[o] & _LOW
+        slot = np.int64(hashes[o] >> shift)
+        found[o] = -1
+        while table[slot] != 0:
+            s = np.int64(table[slot] & _LOW) - 1
+            if table[slot] >> np.uint64(32) == tag and _is_script(
+                s, out_type[o], script_type, script_at, known, data, at, length
+            ):
+                found[o] = s
+                break
+            slot = (slot + 1) & mask
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _is_script(s, kind, script_type, script_at, known, data, at, length):
+    start = np.int64(script_at[s])
+    if script_type[s] != kind or np.int64(script_at[s + 1]) - start != length:
+        return False
+    return same_bytes(known, start, data, at, length)
+
+
+@njit(cache=True, nogil=True)
 def assign_scripts(
-    table, shift, hashes, out_type, out_at, out_length, buf, count, known,
-    script_type, script_at, payload, n_scripts, new_type, new_at, new_payload, out_script,
+    table, shift, hashes, out_type, out_at, out_length, buf, count, found, n_scripts,
+    new_type, new_at, new_payload, out_script,
 ):  # fmt: skip
     """Give each of the batch's `count` outputs the id of its script; new scripts get the next ids.
 
-    `script_type`, `script_at`, `payload` hold the `n_scripts` known ones; new ones are written to `new_type`,
-    `new_at` (int64, one more) and `new_payload`, which have room for all of the batch's. `known` int64: the id
-    that an older look-up run has for the script, -1 where none (empty: there is no such run). Writes
-    `out_script` uint32 and returns the number of new scripts.
+    `found` int64: ids of scripts that the ledger has already, -1 for others, which may occur several times. The
+    `n_scripts` known scripts are followed by the new ones, which are written to `new_type`, `new_at` (int64, one
+    more) and `new_payload`, with room for all of the batch's. Writes `out_script` uint32 and returns the number
+    of new scripts.
     """
     mask = table.size - 1
-    data, old, own = window_of(buf), window_of(payload), window_of(new_payload)
+    data, own = window_of(buf), window_of(new_payload)
     new = 0
     end = 0
     new_at[0] = 0
-    for o in range(min(2 * _GROUP, count)):
-        prefetch(table, np.int64(hashes[o] >> shift))
     for o in range(count):
-        if o + 2 * _GROUP < count:
-            prefetch(table, np.int64(hashes[o + 2 * _GROUP] >> shift))
-        for step in range(2):
-            ahead = o + (_GROUP if step == 0 else _GROUP // 2)
-            if ahead < count:
-                hint = table[np.int64(hashes[ahead] >> shift)]
-                s = np.int64(hint & _LOW) - 1
-                if hint >> np.uint64(32) == hashes[ahead] & _LOW and 0 <= s < n_scripts:
-                    if step == 0:
-                        prefetch(script_at, s)
-                        prefetch(script_type, s)
-                    else:
-                        prefetch(payload, np.int64(script_at[s]))
+        if o + _AHEAD < count and found[o + _AHEAD] < 0:
+            prefetch(table, np.int64(hashes[o + _AHEAD] >> shift))
         kind = out_type[o]
         if kind == _OP_RETURN:
             out_script[o] = NO_SCRIPT
             continue
+        if found[o] >= 0:
+            out_script[o] = np.uint32(found[o])
+            continue
         at, length = np.int64(out_at[o]), np.int64(out_length[o])
         tag = hashes[o] & _LOW
         slot = np.int64(hashes[o] >> shift)
-        found = np.int64(-1)
+        s = np.int64(-1)
         while table[slot] != 0:
             if table[slot] >> np.uint64(32) == tag:
-                s = np.int64(table[slot] & _LOW) - 1
-                if s >= n_scripts:
-                    start = np.int64(new_at[s - n_scripts])
-                    same = new_type[s - n_scripts] == kind and new_at[s - n_scripts + 1] - start == length
-                    if same and same_bytes(own, start, data, at, length):
-                        found = s
-                        break
-                else:
-                    start = np.int64(script_at[s])
-                    same = script_type[s] == kind and np.int64(script_at[s + 1]) - start == length
-                    if same and same_bytes(old, start, data, at, length):
-                        found = s
-                        break
+                k = np.int64(table[slot] & _LOW) - 1 - n_scripts
+                if k >= 0 and _is_script(k, kind, new_type, new_at, own, data, at, length):
+                    s = n_scripts + k
+                    break
             slot = (slot + 1) & mask
-        if found < 0:
-            if known.size > 0 and known[o] >= 0:
-                found = known[o]
-            else:
-                found = n_scripts + new
-                new_type[new] = kind
-                copy_bytes(own, end, data, at, length)
-                end += length
-                new += 1
-                new_at[new] = end
-            table[slot] = (tag << np.uint64(32)) | np.uint64(found + 1)
-        out_script[o] = np.uint32(found)
+        if s < 0:
+            s = n_scripts + new
+            new_type[new] = kind
+            copy_bytes(own, end, data, at, length)
+            end += length
+            new += 1
+            new_at[new] = end
+            table[slot] = (tag << np.uint64(32)) | np.uint64(s + 1)
+        out_script[o] = np.uint32(s)
     return new
 
 

@@ -117,7 +117,7 @@ class Tables:
         self._insert_txs(first, end)
         found = self._found[: batch.n_in]
         kernels.find_prevout_txs(
-            self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, tx_out, buf, batch.in_at,
+            self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, buf, batch.in_at,
             batch.n_in, self._hashes, found,
         )  # fmt: skip
         for run in self._runs:
@@ -167,23 +167,24 @@ class Tables:
         self._scratch(outputs.count)
         if self._scripts.is_short_for(n_scripts + outputs.count - self._first_script):
             self._renew_scripts(n_scripts, share_done, n_scripts + outputs.count)
-        known = np.full(outputs.count if self._runs else 0, -1, np.int64)
         script_columns = [columns[n].mapped() for n in ("script_type", "script_at", "script_payload")]
         what = (outputs.types, outputs.at, outputs.length)
+        kernels.hash_scripts(self._key, buf, *what, outputs.count, self._hashes)
+        found = self._found[: outputs.count]
+        table = (self._scripts.slots, self._scripts.shift, self._hashes)
+        kernels.find_scripts(*table, *what, buf, outputs.count, *script_columns, found)
         for run in self._runs:
             lookup.find_scripts_in_run(
                 np.array(run.key, np.uint64), _bits(run.script_bucket), run.script_bucket, run.script_order,
-                run.script_tag, run.scripts[1], *script_columns, *what, buf, outputs.count, known,
+                run.script_tag, run.scripts[1], *script_columns, *what, buf, outputs.count, found,
             )  # fmt: skip
-        kernels.hash_scripts(self._key, buf, *what, outputs.count, self._hashes)
         new_type = np.empty(outputs.count, np.uint8)
         new_at = np.empty(outputs.count + 1, np.int64)
         new_payload = np.empty(int(outputs.length[: outputs.count].sum()), np.uint8)
         ids = np.empty(outputs.count, np.uint32)
         new = kernels.assign_scripts(
-            self._scripts.slots, self._scripts.shift, self._hashes, *what, buf, outputs.count, known,
-            *script_columns, n_scripts, new_type, new_at, new_payload, ids,
-        )  # fmt: skip
+            *table, *what, buf, outputs.count, found, n_scripts, new_type, new_at, new_payload, ids
+        )
         return ids, new_type[:new], new_at[1 : new + 1], new_payload[: new_at[new]]
 
     def _renew_scripts(self, rows: int, share_done: float, end: int | None = None) -> None:

@@ -337,5 +337,3 @@ def scripts_after_blocks(out_script, first_output, bounds, known, seen):
                 known = np.int64(s) + 1
             o += 1
         seen[b] = known
-
-
