@@ -221,7 +221,12 @@ def classify(buf, at, end):
         if load_u8(buf, at) == 0x51 and n == 34:
             return _P2TR, at + 2, end
         return _WITNESS, at, end
-    if (n == 35 or n == 67) and load_u8(buf, at) == n - 2 and load_u8(buf, end - 1) == 0xAC and _is_key(buf, at + 1, n - 2):
+    if (
+        (n == 35 or n == 67)
+        and load_u8(buf, at) == n - 2
+        and load_u8(buf, end - 1) == 0xAC
+        and _is_key(buf, at + 1, n - 2)
+    ):
         return _P2PK, at, end
     if _is_multisig(buf, at, end):
         return _MULTISIG, at, end
