@@ -270,7 +270,9 @@ def has_twin(level):
     while len(level) > 1:
         if any(level[i] == level[i + 1] for i in range(0, len(level) - 1, 2)):
             return True
-        level = [merkle_root(level[i : i + 2] if i + 1 < len(level) else level[i:] * 2) for i in range(0, len(level), 2)]
+        level = [
+            merkle_root(level[i : i + 2] if i + 1 < len(level) else level[i:] * 2) for i in range(0, len(level), 2)
+        ]
     return False
 
 
