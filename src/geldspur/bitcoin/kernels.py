@@ -599,8 +599,8 @@ def decode_blocks(
     out_value int64[O], out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in `buf`, empty for
     OP_RETURN); `scratch` uint8. `batch.Batch` allocates them by the least bytes that each thing takes.
 
-    `buf` uint8, starts and sizes int64. Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first block that is wrong. `UsageError`
-    where the arrays might be too short.
+    `buf` uint8, starts and sizes int64. Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the
+    first block that is wrong. `UsageError` where the arrays might be too short.
     """
     capacity = int(np.maximum(sizes, 0).sum())
     n_tx, n_in, n_out = capacity // MIN_TX, capacity // MIN_INPUT, capacity // MIN_OUTPUT

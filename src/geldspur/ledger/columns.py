@@ -64,10 +64,11 @@ def will_need(*rows: Array) -> None:
         base: Any = part
         while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
             base = base.base
-        if isinstance(base, np.memmap) and part.nbytes and hasattr(mmap, "MADV_WILLNEED"):
+        mapping = getattr(base, "_mmap", None)
+        if mapping is not None and part.nbytes and hasattr(mmap, "MADV_WILLNEED"):
             offset = part.__array_interface__["data"][0] - base.__array_interface__["data"][0]
             first = offset // mmap.PAGESIZE * mmap.PAGESIZE
-            base._mmap.madvise(mmap.MADV_WILLNEED, first, offset + part.nbytes - first)
+            mapping.madvise(mmap.MADV_WILLNEED, first, offset + part.nbytes - first)
 
 
 def write_json(path: Path, content: Any) -> None:

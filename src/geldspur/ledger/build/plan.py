@@ -76,7 +76,8 @@ def index(
     counts = counts_of(manifest)
     return IndexReport(
         ledger, manifest["network"], manifest["heights"][0], manifest["heights"][1], manifest["tip_hash"],
-        counts["block"], done.added, done.rolled_back, done.stale, done.duplicates, counts["tx"], counts["in"], counts["out"], counts["script"],
+        counts["block"], done.added, done.rolled_back, done.stale, done.duplicates,
+        counts["tx"], counts["in"], counts["out"], counts["script"],
         counts["edge"], done.bytes_read, watch.peak, [*source.notes, *done.notes],
     )  # fmt: skip
 
