@@ -147,6 +147,7 @@ def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) ->
         {name: entry.get("xxh3_128", []) for name, entry in store.manifest["columns"].items()},
         (store.tip_height + 1) // SEGMENT - store.first_height // SEGMENT,
     )  # fmt: skip
+    commit.refuse_spent(columns, types, counts, start)
     replace_json(ledger / "pending.json", {"keep": start, "had": counts, "overwritten": twins})
     commit.spend_older(columns, types, counts, start)
     commit.mark_gone(columns, types, counts, twins)

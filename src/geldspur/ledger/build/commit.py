@@ -107,8 +107,11 @@ def write_spenders(folder: Path, types: dict[str, str], counts: Counts, start: C
         column.close()
 
 
-def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
-    """Mark the range's inputs as spenders of outputs from before it; `GeldspurError` where one was spent."""
+def refuse_spent(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
+    """`GeldspurError` where the range's inputs spend an output from before it that was spent, or do so twice.
+
+    It changes nothing: marks that were made before the fault was met would be taken back from their owners.
+    """
     for inputs, outputs in _older(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         taken = np.flatnonzero(spender[outputs] != unspent(spender.dtype))
@@ -119,12 +122,10 @@ def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: C
                 where=f"input row {twice:,}",
                 todo="the block files don't hold one valid chain: copy them again from the node",
             )
-        spender[outputs] = inputs
-        spender.flush()
 
 
-def respend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
-    """Make the marks of `spend_older` once more."""
+def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
+    """Mark the range's inputs as spenders of outputs from before it; may be done twice."""
     for inputs, outputs in _older(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         spender[outputs] = inputs

@@ -33,7 +33,7 @@ def _settle(ledger: Path, content: dict[str, Any]) -> None:
     columns, types = ledger / "columns", types_of(manifest)
     if counts == had and counts != keep:
         # A rollback was begun (or an append ended but for this file): do all marks of the ledger's own rows again.
-        commit.respend_older(columns, types, had, keep)
+        commit.spend_older(columns, types, had, keep)
         commit.mark_gone(columns, types, had, append.from_row(manifest["overwritten"], keep))
     else:
         commit.mark_gone(columns, types, had, append.from_row(content["overwritten"], keep), back=True)
