@@ -96,8 +96,8 @@ def retype_copy(path: Path, old: np.dtype[Any], new: np.dtype[Any], rows: int) -
 
 def write_spenders(folder: Path, types: dict[str, str], counts: Counts, start: Counts, budget: int) -> None:
     """Write `out_spender` of the range's own outputs: all of them spent, if at all, by the range's inputs."""
-    dtype = row_dtype(counts["in"])
-    types["out_spender"] = dtype.str
+    # An append goes on with the type that the column has, which may have been widened for more than came.
+    dtype = np.dtype(types.setdefault("out_spender", row_dtype(counts["in"]).str))
     prevout = open_primary(folder, types, counts, ("in_prevout",))["in_prevout"]
     column = ColumnFile(folder / "out_spender.bin", dtype, 1, start["out"])
     try:
