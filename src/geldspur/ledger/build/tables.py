@@ -1,6 +1,7 @@
 """Linking in memory: tables of the transactions and scripts of the range that is being added."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,6 +75,7 @@ class Tables:
         self._hashes: Array = np.empty(1024, np.uint64)
         self._found: Array = np.empty(1024, np.int64)
         self._twins: tuple[Array, Array] = (np.empty(0, np.int64), np.empty(0, np.int64))
+        self._older_twins: list[tuple[int, int]] = []
         self._fill(draft.rows("tx"), draft.rows("script"))
 
     def _fill(self, n_tx: int, n_scripts: int) -> None:
@@ -98,6 +100,7 @@ class Tables:
         if self._txs.is_short_for(end - self._first_tx):
             self._renew_txs(first, share_done, end)
         self._insert_txs(first, end)
+        self._find_older_twins(first, end)
         found = self._found[: batch.n_in]
         kernels.find_prevout_txs(
             self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, tx_out, buf, batch.in_at,
@@ -110,7 +113,7 @@ class Tables:
             )  # fmt: skip
         prevout = np.empty(batch.n_in, np.uint64)
         fault, row = kernels.link_inputs(
-            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *self._twins, prevout
+            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), prevout
         )
         if fault:
             raise LinkFault(fault, row)
@@ -126,6 +129,22 @@ class Tables:
         if count:
             self._twins = (np.append(self._twins[0], new[:count]), np.append(self._twins[1], old[:count]))
 
+    def _find_older_twins(self, first: int, end: int) -> None:
+        """Which of the new transactions have the id of one that an older range holds (BIP30)?"""
+        if not self._runs:
+            return
+        txid = self._draft.columns["tx_id"].mapped()
+        new, found = np.array(txid[first:end]).reshape(-1), np.full(end - first, -1, np.int64)
+        at = 32 * np.arange(end - first, dtype=np.uint32)
+        for run in self._runs:
+            lookup.find_txs_in_run(
+                np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
+                run.txs[1], txid, new, at, end - first, self._hashes, found,
+            )  # fmt: skip
+        within = set(self._twins[0].tolist())
+        rows = np.flatnonzero(found >= 0).tolist()
+        self._older_twins += [(first + row, int(found[row])) for row in rows if first + row not in within]
+
     def _renew_txs(self, rows: int, share_done: float, end: int | None = None) -> None:
         have = (end or rows) - self._first_tx
         self._txs.renew(have, _expected(have, share_done), self._budget // 2)
@@ -135,13 +154,12 @@ class Tables:
 
     def restore_twins(self, twins: list[list[int]]) -> None:
         """Take over what an earlier run of the same build had found."""
-        pairs = np.array(twins, np.int64).reshape(-1, 2)
-        self._twins = (pairs[:, 0].copy(), pairs[:, 1].copy())
+        self._twins = _columns(twins)
 
     @property
     def twins(self) -> list[tuple[int, int]]:
-        """(later row, earlier row) of transactions of one id within the range."""
-        return list(zip(self._twins[0].tolist(), self._twins[1].tolist(), strict=True))
+        """(later row, earlier row) of transactions of one id, the later within the range; in order of the later."""
+        return sorted([*zip(self._twins[0].tolist(), self._twins[1].tolist(), strict=True), *self._older_twins])
 
     def assign_scripts(self, piece: Piece, share_done: float) -> tuple[Array, Array, Array, Array]:
         """Ids of the scripts that the batch's outputs pay, and its new scripts: types, offsets, payload."""
@@ -182,6 +200,11 @@ class Tables:
         if rows > len(self._hashes):
             self._hashes = np.empty(2 * rows, np.uint64)
             self._found = np.empty(2 * rows, np.int64)
+
+
+def _columns(pairs: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+    array = np.array(pairs, np.int64).reshape(-1, 2)
+    return array[:, 0].copy(), array[:, 1].copy()
 
 
 def _expected(have: int, share_done: float) -> int:
