@@ -16,7 +16,7 @@ from geldspur.ledger.build.draft import Draft, dtypes_for
 from geldspur.ledger.build.first import add_piece
 from geldspur.ledger.build.memory import Budget
 from geldspur.ledger.build.source_record import record_source
-from geldspur.ledger.build.tables import Tables
+from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.layout import COLUMNS, SEGMENT
 from geldspur.ledger.lookup.open import open_run
@@ -102,13 +102,17 @@ def append(
     """Append the chain's blocks, which follow the ledger's tip, in ranges that are committed one by one."""
     with progress.task("Appending blocks", int(chain.size.sum()), "B") as task:
         first = chain.first_height
-        ends = np.cumsum(chain.size)
+        ends, most = np.cumsum(chain.size), _RANGE_BYTES
         while first <= chain.tip_height:
             before = int(ends[first - chain.first_height - 1]) if first > chain.first_height else 0
-            rows = int(np.searchsorted(ends, before + _RANGE_BYTES, side="right"))
+            rows = int(np.searchsorted(ends, before + most, side="right"))
             last = max(first, chain.first_height + rows - 1)
             part = chain.between(first, last)
-            _append_range(source, part, ledger, budget)
+            try:
+                _append_range(source, part, ledger, budget)
+            except TablesTooLarge:
+                most = int(part.size.sum()) // 2
+                continue
             watch()
             task.advance(int(part.size.sum()))
             first = last + 1
