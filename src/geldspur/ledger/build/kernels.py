@@ -172,12 +172,12 @@ def assign_scripts(
     `script_type`, `script_at`, `payload` hold the `n_scripts` known ones; new ones are written to `new_type`,
     `new_at` (int64, one more) and `new_payload`, which have room for all of the batch's. `known` int64: the id
     that an older look-up run has for the script, -1 where none (empty: there is no such run). Writes
-    `out_script` uint32 and returns the number of new scripts.
+    `out_script` uint32 and returns the numbers of new scripts and of entries made in the table: known scripts of an
+    older run are entered too.
     """
     mask = table.size - 1
     data, old, own = window_of(buf), window_of(payload), window_of(new_payload)
-    new = 0
-    end = 0
+    new, entered, end = 0, 0, 0
     new_at[0] = 0
     for o in range(min(2 * _GROUP, count)):
         prefetch(table, np.int64(hashes[o] >> shift))
@@ -230,8 +230,9 @@ def assign_scripts(
                 new += 1
                 new_at[new] = end
             table[slot] = (tag << np.uint64(32)) | np.uint64(found + 1)
+            entered += 1
         out_script[o] = np.uint32(found)
-    return new
+    return new, entered
 
 
 @njit(cache=True, nogil=True)

@@ -71,6 +71,7 @@ class Tables:
         self._first_tx = draft.range_start["tx"]
         self._first_script = draft.range_start["script"]
         self._txs, self._scripts = _Table(), _Table()
+        self._scripts_entered = 0
         self._key = np.array([secrets.randbits(64), secrets.randbits(64)], np.uint64)
         self._hashes: Array = np.empty(1024, np.uint64)
         self._found: Array = np.empty(1024, np.int64)
@@ -83,7 +84,7 @@ class Tables:
         if n_tx > self._first_tx:
             self._renew_txs(n_tx, 1.0)
         if n_scripts > self._first_script:
-            self._renew_scripts(n_scripts, 1.0)
+            self._renew_scripts(n_scripts, 1.0, n_scripts - self._first_script)
 
     def link(self, piece: Piece, share_done: float) -> Array:
         """The output row that each of the batch's inputs spends; its transactions are in the draft already.
@@ -166,8 +167,8 @@ class Tables:
         batch, buf, columns = piece.batch, piece.buf, self._draft.columns
         n_scripts = self._draft.rows("script")
         self._scratch(batch.n_out)
-        if self._scripts.is_short_for(n_scripts + batch.n_out - self._first_script):
-            self._renew_scripts(n_scripts, share_done, n_scripts + batch.n_out)
+        if self._scripts.is_short_for(self._scripts_entered + batch.n_out):
+            self._renew_scripts(n_scripts, share_done, self._scripts_entered + batch.n_out)
         known = np.full(batch.n_out if self._runs else 0, -1, np.int64)
         script_columns = [columns[n].mapped() for n in ("script_type", "script_at", "script_payload")]
         outputs = (batch.out_type, batch.out_at, batch.out_length)
@@ -181,15 +182,17 @@ class Tables:
         new_at = np.empty(batch.n_out + 1, np.int64)
         new_payload = np.empty(int(batch.out_length[: batch.n_out].sum()), np.uint8)
         ids = np.empty(batch.n_out, np.uint32)
-        new = kernels.assign_scripts(
+        new, entered = kernels.assign_scripts(
             self._scripts.slots, self._scripts.shift, self._hashes, *outputs, buf, batch.n_out, known,
             *script_columns, n_scripts, new_type, new_at, new_payload, ids,
         )  # fmt: skip
+        self._scripts_entered += entered
         return ids, new_type[:new], new_at[1 : new + 1], new_payload[: new_at[new]]
 
-    def _renew_scripts(self, rows: int, share_done: float, end: int | None = None) -> None:
-        have = (end or rows) - self._first_script
+    def _renew_scripts(self, rows: int, share_done: float, have: int) -> None:
+        """Enter the range's scripts anew; known ones of older runs are found there again when they are met."""
         self._scripts.renew(have, _expected(have, share_done), self._budget // 2)
+        self._scripts_entered = rows - self._first_script
         columns = self._draft.columns
         kernels.insert_scripts(
             self._scripts.slots, self._scripts.shift, self._key, columns["script_type"].mapped(),
