@@ -1,8 +1,9 @@
 """Turning a draft into a ledger: what is derived, checksums, and the manifest that makes it count.
 
 A ledger is what its manifest says: rows behind the manifest's counts don't exist, and are overwritten by the
-next build. The one thing that a build changes in place is `out_spender` of older outputs; `pending.json` stands
-while that is under way, so that a killed build's marks can be taken back.
+next build. What a build changes in place is `out_spender` of older outputs, and the width of columns. While that is
+under way the manifest stands aside, so that nobody reads what is half done, and `pending.json` tells how to take a
+killed build's marks back.
 """
 
 import os
@@ -23,6 +24,10 @@ from geldspur.ledger.columns import open_column
 from geldspur.ledger.keyedhash import key_of
 from geldspur.ledger.layout import COLUMNS, FORMAT, PRIMARY, SCHEMA, SEGMENT, Column, gone, row_dtype, unspent
 from geldspur.ledger.lookup.make import Primary, make_run, spenders
+from geldspur.ledger.manifests import replace_json
+
+BEFORE = "manifest.before.json"
+"""The manifest of what a ledger was, while it is changed in place."""
 
 Manifest = dict[str, Any]
 Counts = Mapping[str, int]
@@ -36,6 +41,22 @@ class Head:
     first_height: int
     tip_height: int
     tip_hash: bytes
+
+
+def begin_change(ledger: Path, change: dict[str, Any]) -> None:
+    """From here on the ledger is not finished, until `end_change`; `change` tells `recover` what was begun."""
+    replace_json(ledger / "pending.json", change)
+    (ledger / "manifest.json").rename(ledger / BEFORE)
+    sync(ledger)
+
+
+def end_change(ledger: Path, manifest: Manifest | None = None) -> None:
+    """What the manifest says is there: make it count (None: it does already)."""
+    if manifest is not None:
+        replace_json(ledger / "manifest.json", manifest)
+        sync(ledger)
+    (ledger / "pending.json").unlink(missing_ok=True)
+    (ledger / BEFORE).unlink(missing_ok=True)
 
 
 def open_primary(folder: Path, dtypes: Mapping[str, str], counts: Counts, names: tuple[str, ...]) -> dict[str, Array]:
@@ -262,10 +283,14 @@ def remove_unused_runs(ledger: Path, manifest: Manifest) -> None:
 def sync_columns(folder: Path) -> None:
     """Have the disk hold what was written, before a manifest says that it is there."""
     for path in sorted(folder.glob("*.bin")):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(path)
+    sync(folder)
 
 
+def sync(path: Path) -> None:
+    """Have the disk hold a file's bytes, or which entries a folder has."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
