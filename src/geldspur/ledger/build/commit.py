@@ -206,8 +206,13 @@ def run_of_range(
     folder.mkdir(parents=True)
     ranges = [(start[axis], counts[axis]) for axis in ("tx", "script", "out")]
     entry = make_run(folder, primary, key_of(tip), ranges[0], ranges[1], ranges[2], budget)
-    shutil.rmtree(ledger / "lookup" / name, ignore_errors=True)
-    folder.rename(ledger / "lookup" / name)
+    place = ledger / "lookup" / name
+    if place.is_dir():  # the same rows under the same key, so the same bytes, and perhaps in use
+        shutil.rmtree(folder)
+    else:
+        folder.rename(place)
+    sync(place)
+    sync(ledger / "lookup")
     return {"name": name, "heights": list(heights), **entry}
 
 
