@@ -16,11 +16,11 @@ from geldspur.ledger.build.draft import Draft, dtypes_for
 from geldspur.ledger.build.memory import Budget
 from geldspur.ledger.build.pieces import add_piece
 from geldspur.ledger.build.source_record import record_source
-from geldspur.ledger.build.tables import Tables
+from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.layout import COLUMNS, SEGMENT
 from geldspur.ledger.lookup.open import open_run
-from geldspur.ledger.manifests import counts_of, read_manifest, replace_json, types_of
+from geldspur.ledger.manifests import counts_of, read_manifest, types_of
 from geldspur.ledger.sources import Chain, Source
 from geldspur.progress import Progress
 
@@ -63,8 +63,7 @@ class Store:
         """Forget the blocks from `height` on."""
         keep = self.rows_before(height)
         columns = self.folder / "columns"
-        pending = {"keep": keep, "had": self.counts, "overwritten": self.manifest["overwritten"]}
-        replace_json(self.folder / "pending.json", pending)
+        commit.begin_change(self.folder, {"back_to": keep})
         commit.mark_gone(columns, self.types, self.counts, from_row(self.manifest["overwritten"], keep), back=True)
         commit.unspend_older(columns, self.types, self.counts, keep)
         tip = self.block_hash[keep["block"] - 1].tobytes()
@@ -75,8 +74,7 @@ class Store:
         overwritten = [pair for pair in self.manifest["overwritten"] if pair[0] < keep["tx"]]
         runs = [_cut(run, keep) for run in self.manifest["runs"] if run["txs"][0] < keep["tx"]]
         manifest = commit.manifest_of(head, keep, self.types, sums, runs, overwritten)
-        replace_json(self.folder / "manifest.json", manifest)
-        (self.folder / "pending.json").unlink()
+        commit.end_change(self.folder, manifest)
         commit.remove_unused_runs(self.folder, manifest)
         self.manifest, self.counts, self.tip_height = manifest, keep, height - 1
 
@@ -102,13 +100,17 @@ def append(
     """Append the chain's blocks, which follow the ledger's tip, in ranges that are committed one by one."""
     with progress.task("Appending blocks", int(chain.size.sum()), "B") as task:
         first = chain.first_height
-        ends = np.cumsum(chain.size)
+        ends, most = np.cumsum(chain.size), _RANGE_BYTES
         while first <= chain.tip_height:
             before = int(ends[first - chain.first_height - 1]) if first > chain.first_height else 0
-            rows = int(np.searchsorted(ends, before + _RANGE_BYTES, side="right"))
+            rows = int(np.searchsorted(ends, before + most, side="right"))
             last = max(first, chain.first_height + rows - 1)
             part = chain.between(first, last)
-            _append_range(source, part, ledger, budget)
+            try:
+                _append_range(source, part, ledger, budget)
+            except TablesTooLarge:
+                most = int(part.size.sum()) // 2
+                continue
             watch()
             task.advance(int(part.size.sum()))
             first = last + 1
@@ -147,15 +149,15 @@ def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) ->
         {name: entry.get("xxh3_128", []) for name, entry in store.manifest["columns"].items()},
         (store.tip_height + 1) // SEGMENT - store.first_height // SEGMENT,
     )  # fmt: skip
-    replace_json(ledger / "pending.json", {"keep": start, "had": counts, "overwritten": twins})
+    commit.refuse_spent(columns, types, counts, start)
+    commit.begin_change(ledger, {"on_to": counts, "overwritten": twins})
     commit.spend_older(columns, types, counts, start)
     commit.mark_gone(columns, types, counts, twins)
     commit.sync_columns(columns)
     head = Head(store.network, store.first_height, chain.tip_height, tip)
     overwritten = store.manifest["overwritten"] + twins
     manifest = commit.manifest_of(head, counts, types, sums, [*kept, run], overwritten)
-    replace_json(ledger / "manifest.json", manifest)
-    (ledger / "pending.json").unlink()
+    commit.end_change(ledger, manifest)
     commit.remove_unused_runs(ledger, manifest)
 
 
@@ -180,14 +182,13 @@ def _widen(store: Store, more_bytes: int) -> None:
     for name in short:
         old, rows = np.dtype(store.types[name]), commit.shape_of(COLUMNS[name], store.counts)[0]
         commit.retype_copy(columns / f"{name}.bin", old, np.dtype("<u8"), rows)
-    replace_json(store.folder / "pending.json", {"widen": short})
-    finish_widening(store.folder, short)
+    commit.begin_change(store.folder, {"widen": short})
+    finish_widening(store.folder, store.manifest, short)
     store.__init__(store.folder)  # type: ignore[misc]
 
 
-def finish_widening(ledger: Path, names: list[str]) -> None:
+def finish_widening(ledger: Path, manifest: dict[str, Any], names: list[str]) -> None:
     """Put widened columns in place of the narrow ones; may be done twice."""
-    manifest = read_manifest(ledger)
     for name in names:
         wide = ledger / "columns" / f"{name}.partial"
         if wide.is_file():
@@ -197,13 +198,12 @@ def finish_widening(ledger: Path, names: list[str]) -> None:
     sums = commit.checksums(ledger / "columns", types, counts, manifest["heights"][0], {}, 0)
     for name, digests in sums.items():
         manifest["columns"][name]["xxh3_128"] = digests
-    replace_json(ledger / "manifest.json", manifest)
-    (ledger / "pending.json").unlink()
+    commit.end_change(ledger, manifest)
 
 
 def remove_leftovers(ledger: Path) -> None:
-    """Delete what a killed append has left beside the columns."""
-    for partial in (ledger / "columns").glob("*.partial"):
+    """Delete what a killed append has left beside what counts."""
+    for partial in (*(ledger / "columns").glob("*.partial"), *ledger.glob(".*.json.partial")):
         partial.unlink()
     for partial in (ledger / "lookup").glob(".*.partial"):
         shutil.rmtree(partial, ignore_errors=True)

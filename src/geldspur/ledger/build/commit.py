@@ -1,8 +1,9 @@
 """Turning a draft into a ledger: what is derived, checksums, and the manifest that makes it count.
 
 A ledger is what its manifest says: rows behind the manifest's counts don't exist, and are overwritten by the
-next build. The one thing that a build changes in place is `out_spender` of older outputs; `pending.json` stands
-while that is under way, so that a killed build's marks can be taken back.
+next build. What a build changes in place is `out_spender` of older outputs, and the width of columns. While that is
+under way the manifest stands aside, so that nobody reads what is half done, and `pending.json` tells how to take a
+killed build's marks back.
 """
 
 import os
@@ -23,6 +24,10 @@ from geldspur.ledger.columns import open_column
 from geldspur.ledger.keyedhash import key_of
 from geldspur.ledger.layout import COLUMNS, FORMAT, PRIMARY, SCHEMA, SEGMENT, Column, gone, row_dtype, unspent
 from geldspur.ledger.lookup.make import Primary, make_run, spenders
+from geldspur.ledger.manifests import replace_json
+
+BEFORE = "manifest.before.json"
+"""The manifest of what a ledger was, while it is changed in place."""
 
 Manifest = dict[str, Any]
 Counts = Mapping[str, int]
@@ -36,6 +41,22 @@ class Head:
     first_height: int
     tip_height: int
     tip_hash: bytes
+
+
+def begin_change(ledger: Path, change: dict[str, Any]) -> None:
+    """From here on the ledger is not finished, until `end_change`; `change` tells `recover` what was begun."""
+    replace_json(ledger / "pending.json", change)
+    (ledger / "manifest.json").rename(ledger / BEFORE)
+    sync(ledger)
+
+
+def end_change(ledger: Path, manifest: Manifest | None = None) -> None:
+    """What the manifest says is there: make it count (None: it does already)."""
+    if manifest is not None:
+        replace_json(ledger / "manifest.json", manifest)
+        sync(ledger)
+    (ledger / "pending.json").unlink(missing_ok=True)
+    (ledger / BEFORE).unlink(missing_ok=True)
 
 
 def open_primary(folder: Path, dtypes: Mapping[str, str], counts: Counts, names: tuple[str, ...]) -> dict[str, Array]:
@@ -96,8 +117,8 @@ def retype_copy(path: Path, old: np.dtype[Any], new: np.dtype[Any], rows: int) -
 
 def write_spenders(folder: Path, types: dict[str, str], counts: Counts, start: Counts, budget: int) -> None:
     """Write `out_spender` of the range's own outputs: all of them spent, if at all, by the range's inputs."""
-    dtype = row_dtype(counts["in"])
-    types["out_spender"] = dtype.str
+    # An append goes on with the type that the column has, which may have been widened for more than came.
+    dtype = np.dtype(types.setdefault("out_spender", row_dtype(counts["in"]).str))
     prevout = open_primary(folder, types, counts, ("in_prevout",))["in_prevout"]
     column = ColumnFile(folder / "out_spender.bin", dtype, 1, start["out"])
     try:
@@ -107,8 +128,11 @@ def write_spenders(folder: Path, types: dict[str, str], counts: Counts, start: C
         column.close()
 
 
-def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
-    """Mark the range's inputs as spenders of outputs from before it; `GeldspurError` where one was spent."""
+def refuse_spent(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
+    """`GeldspurError` where the range's inputs spend an output from before it that was spent, or do so twice.
+
+    It changes nothing: marks that were made before the fault was met would be taken back from their owners.
+    """
     for inputs, outputs in _older(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         taken = np.flatnonzero(spender[outputs] != unspent(spender.dtype))
@@ -119,12 +143,10 @@ def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: C
                 where=f"input row {twice:,}",
                 todo="the block files don't hold one valid chain: copy them again from the node",
             )
-        spender[outputs] = inputs
-        spender.flush()
 
 
-def respend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
-    """Make the marks of `spend_older` once more."""
+def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
+    """Mark the range's inputs as spenders of outputs from before it; may be done twice."""
     for inputs, outputs in _older(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         spender[outputs] = inputs
@@ -189,8 +211,13 @@ def run_of_range(
     folder.mkdir(parents=True)
     ranges = [(start[axis], counts[axis]) for axis in ("tx", "script", "out")]
     entry = make_run(folder, primary, key_of(tip), ranges[0], ranges[1], ranges[2], budget)
-    shutil.rmtree(ledger / "lookup" / name, ignore_errors=True)
-    folder.rename(ledger / "lookup" / name)
+    place = ledger / "lookup" / name
+    if place.is_dir():  # the same rows under the same key, so the same bytes, and perhaps in use
+        shutil.rmtree(folder)
+    else:
+        folder.rename(place)
+    sync(place)
+    sync(ledger / "lookup")
     return {"name": name, "heights": list(heights), **entry}
 
 
@@ -270,8 +297,14 @@ def remove_unused_runs(ledger: Path, manifest: Manifest) -> None:
 def sync_columns(folder: Path) -> None:
     """Have the disk hold what was written, before a manifest says that it is there."""
     for path in sorted(folder.glob("*.bin")):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        sync(path)
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Have the disk hold a file's bytes, or which entries a folder has."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,8 +1,8 @@
 """Making one look-up run of many: the bytes are then those of a fresh build."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from geldspur.ledger.build import commit
 from geldspur.ledger.build.memory import budget_of
@@ -24,17 +24,16 @@ def compact(ledger: Path, memory: int | None = None, progress: Progress = SILENT
 
     budget = budget_of(memory, None).tables
     with writing(ledger), progress.task("Compacting", None, "columns"):
-        recover(ledger, budget)
+        recover(ledger)
         runs = len(read_manifest(ledger)["runs"])
-        compact_runs(ledger, budget)
+        trim(ledger, read_manifest(ledger))
+        _merge_runs(ledger, budget)
     return CompactReport(runs)
 
 
-def compact_runs(ledger: Path, budget: int) -> None:
-    """The work itself; stopped anywhere it is done again from the start."""
-    manifest = read_manifest(ledger)
+def trim(ledger: Path, manifest: dict[str, Any]) -> None:
+    """Cut the columns to their rows, and make them as narrow as those allow; may be done twice."""
     counts, types = counts_of(manifest), types_of(manifest)
-    replace_json(ledger / "pending.json", {"compact": True})
     columns = ledger / "columns"
     for name in manifest["columns"]:
         shape = commit.shape_of(COLUMNS[name], counts)
@@ -42,20 +41,27 @@ def compact_runs(ledger: Path, budget: int) -> None:
         if (columns / f"{name}.bin").stat().st_size > size:
             with (columns / f"{name}.bin").open("r+b") as file:
                 file.truncate(size)
-    settled = commit.settle_types(columns, counts, (*PRIMARY, SPENDER))
+    wanted = {c.name: c.dtype_for(counts[c.points_at] if c.points_at else 0).str for c in (*PRIMARY, SPENDER)}
+    if wanted == types:
+        return
+    if (ledger / "manifest.json").is_file():
+        commit.begin_change(ledger, {"trim": True})
+    commit.settle_types(columns, counts, (*PRIMARY, SPENDER))
+    sums = commit.checksums(columns, wanted, counts, manifest["heights"][0], {}, 0)
+    for name, entry in manifest["columns"].items():
+        entry["dtype"] = wanted[name]
+        if name in sums:
+            entry["xxh3_128"] = sums[name]
+    commit.end_change(ledger, manifest)
+
+
+def _merge_runs(ledger: Path, budget: int) -> None:
+    manifest = read_manifest(ledger)
+    counts, types = counts_of(manifest), types_of(manifest)
     first, tip_height = manifest["heights"]
-    if settled != types:
-        types = settled
-        sums = commit.checksums(columns, types, counts, first, {}, 0)
-        for name, entry in manifest["columns"].items():
-            entry["dtype"] = types[name]
-            if name in sums:
-                entry["xxh3_128"] = sums[name]
     tip = bytes.fromhex(manifest["tip_hash"])[::-1]
     start = dict.fromkeys(counts, 0)
     run = commit.run_of_range(ledger, types, counts, start, (first, tip_height), tip, budget)
     manifest["runs"] = [run]
     replace_json(ledger / "manifest.json", manifest)
-    shutil.rmtree(ledger / "build", ignore_errors=True)
-    (ledger / "pending.json").unlink()
     commit.remove_unused_runs(ledger, manifest)

@@ -51,9 +51,14 @@ def build(
 
 
 def _start_over(ledger: Path, chain: Chain, from_height: int, on_disk: bool) -> Checkpoint:
-    for name in ("build", "columns", "lookup", "source"):
+    # The checkpoint goes first, for it tells of all else; the folder of columns stays, for it tells a ledger's folder.
+    (ledger / "build" / "checkpoint.json").unlink(missing_ok=True)
+    (ledger / "columns").mkdir(parents=True, exist_ok=True)
+    for path in (ledger / "columns").iterdir():
+        path.unlink()
+    for name in ("build", "lookup", "source"):
         shutil.rmtree(ledger / name, ignore_errors=True)
-    (ledger / "build").mkdir(parents=True)
+    (ledger / "build").mkdir()
     tip = chain.hash[-1].tobytes()[::-1].hex()
     state = Checkpoint(chain.tip_height, tip, from_height, by_disk.PARTITIONS if on_disk else 0, counts=NOTHING)
     state.dtypes = dtypes_for(NOTHING, int(chain.size.sum()))

@@ -67,7 +67,7 @@ def index(
         raise GeldspurError(f"the source is of {source.network.name}, not of {network.name}", todo="check --network")
     watch = _Watch()
     with writing(ledger):
-        recover(ledger, budget.tables)
+        recover(ledger)
         if (ledger / "manifest.json").is_file():
             done = _update(source, ledger, from_height, to_height, budget, watch, progress)
         else:

@@ -1,41 +1,47 @@
 """Putting right what a killed build has left half done."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 from geldspur.ledger.build import append, commit
-from geldspur.ledger.build.compact import compact_runs
+from geldspur.ledger.build.compact import trim
+from geldspur.ledger.build.source_record import restore_record
 from geldspur.ledger.columns import read_json
 from geldspur.ledger.manifests import counts_of, read_manifest, types_of
 
 
-def recover(ledger: Path, budget: int) -> None:
+def recover(ledger: Path) -> None:
     """Take back, or finish, a change of a finished ledger that was stopped in the middle."""
     if not (ledger / "manifest.json").is_file():
-        return
-    pending = ledger / "pending.json"
-    if pending.is_file():
-        content = read_json(pending, "the record of an unfinished change")
-        if "widen" in content:
-            append.finish_widening(ledger, content["widen"])
-        elif "compact" in content:
-            compact_runs(ledger, budget)
-        else:
-            _settle(ledger, content)
+        if not (ledger / commit.BEFORE).is_file():
+            return
+        _settle(ledger)
+    # With the manifest in place the change was not begun, or all of it was done.
+    commit.end_change(ledger)
+    shutil.rmtree(ledger / "build", ignore_errors=True)
     append.remove_leftovers(ledger)
+    restore_record(ledger)
     commit.remove_unused_runs(ledger, read_manifest(ledger))
 
 
-def _settle(ledger: Path, content: dict[str, Any]) -> None:
-    """Rows between `keep` and `had` are not the ledger's, or soon won't be: nothing older is spent by them."""
-    manifest = read_manifest(ledger)
-    counts, keep, had = counts_of(manifest), content["keep"], content["had"]
-    columns, types = ledger / "columns", types_of(manifest)
-    if counts == had and counts != keep:
-        # A rollback was begun (or an append ended but for this file): do all marks of the ledger's own rows again.
-        commit.respend_older(columns, types, had, keep)
-        commit.mark_gone(columns, types, had, append.from_row(manifest["overwritten"], keep))
+def _settle(ledger: Path) -> None:
+    change = read_json(ledger / "pending.json", "the record of an unfinished change")
+    manifest = read_json(ledger / commit.BEFORE, "the ledger's manifest")
+    if "widen" in change:
+        append.finish_widening(ledger, manifest, change["widen"])
+    elif "trim" in change:
+        trim(ledger, manifest)
     else:
-        commit.mark_gone(columns, types, had, append.from_row(content["overwritten"], keep), back=True)
-        commit.unspend_older(columns, types, had, keep)
-    (ledger / "pending.json").unlink()
+        _take_back(ledger, manifest, change)
+        (ledger / commit.BEFORE).rename(ledger / "manifest.json")
+
+
+def _take_back(ledger: Path, manifest: dict[str, Any], change: dict[str, Any]) -> None:
+    columns, counts, types = ledger / "columns", counts_of(manifest), types_of(manifest)
+    if "back_to" in change:
+        commit.spend_older(columns, types, counts, change["back_to"])
+        commit.mark_gone(columns, types, counts, append.from_row(manifest["overwritten"], change["back_to"]))
+    else:
+        commit.mark_gone(columns, types, change["on_to"], change["overwritten"], back=True)
+        commit.unspend_older(columns, types, change["on_to"], counts)

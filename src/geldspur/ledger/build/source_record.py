@@ -1,5 +1,6 @@
 """Where each block lies in its source: kept apart under `source/`, for the raw transactions of proofs."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,16 @@ def record_source(ledger: Path, source: Source, chain: Chain, first_row: int) ->
             "block_offset": write_column(work, "block_offset", np.append(offsets, chain.offset).astype("<i8")),
         }
         write_json(work / "source.json", {"sources": sources, "columns": entries})
+
+
+def restore_record(ledger: Path) -> None:
+    """Put back the record that a killed build had moved aside; the blocks that it added are not the ledger's."""
+    folder = ledger / "source"
+    old, partial = (ledger / f".source.{end}" for end in ("old", "partial"))
+    if old.is_dir() and not folder.is_dir():
+        old.rename(folder)
+    for leftover in (old, partial):
+        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _continues(old: dict[str, Any], new: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """Linking in memory: tables of the transactions and scripts of the range that is being added."""
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +92,7 @@ class Tables:
         self._hashes: Array = np.empty(1024, np.uint64)
         self._found: Array = np.empty(1024, np.int64)
         self._twins: tuple[Array, Array] = (np.empty(0, np.int64), np.empty(0, np.int64))
+        self._older_twins: list[tuple[int, int]] = []
         self._fill(draft.rows("tx"), draft.rows("script"))
 
     def _fill(self, n_tx: int, n_scripts: int) -> None:
@@ -98,7 +100,7 @@ class Tables:
         if n_tx > self._first_tx:
             self._renew_txs(n_tx, 1.0)
         if n_scripts > self._first_script:
-            self._renew_scripts(n_scripts, 1.0)
+            self._renew_scripts(n_scripts, 1.0, n_scripts - self._first_script)
 
     def link(self, piece: Piece, share_done: float, edges: tuple[int, int] = (0, 0)) -> Array:
         """The output row that each of the batch's inputs spends; its transactions are in the draft already.
@@ -115,6 +117,7 @@ class Tables:
         if self._txs.is_short_for(end - self._first_tx):
             self._renew_txs(first, share_done, end)
         self._insert_txs(first, end)
+        self._find_older_twins(first, end)
         found = self._found[: batch.n_in]
         kernels.find_prevout_txs(
             self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, buf, batch.in_at,
@@ -127,7 +130,7 @@ class Tables:
             )  # fmt: skip
         prevout = np.empty(batch.n_in, np.uint64)
         fault, row = kernels.link_inputs(
-            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *self._twins, *edges, prevout
+            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), *edges, prevout
         )
         if fault:
             raise LinkFault(fault, row)
@@ -143,6 +146,22 @@ class Tables:
         if count:
             self._twins = (np.append(self._twins[0], new[:count]), np.append(self._twins[1], old[:count]))
 
+    def _find_older_twins(self, first: int, end: int) -> None:
+        """Which of the new transactions have the id of one that an older range holds (BIP30)?"""
+        if not self._runs:
+            return
+        txid = self._draft.columns["tx_id"].mapped()
+        new, found = np.array(txid[first:end]).reshape(-1), np.full(end - first, -1, np.int64)
+        at = 32 * np.arange(end - first, dtype=np.uint32)
+        for run in self._runs:
+            lookup.find_txs_in_run(
+                np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
+                run.txs[1], txid, new, at, end - first, self._hashes, found,
+            )  # fmt: skip
+        within = set(self._twins[0].tolist())
+        rows = np.flatnonzero(found >= 0).tolist()
+        self._older_twins += [(first + row, int(found[row])) for row in rows if first + row not in within]
+
     def _renew_txs(self, rows: int, share_done: float, end: int | None = None) -> None:
         have = (end or rows) - self._first_tx
         self._txs.renew(have, _expected(have, share_done), self._budget // 2)
@@ -152,13 +171,12 @@ class Tables:
 
     def restore_twins(self, twins: list[list[int]]) -> None:
         """Take over what an earlier run of the same build had found."""
-        pairs = np.array(twins, np.int64).reshape(-1, 2)
-        self._twins = (pairs[:, 0].copy(), pairs[:, 1].copy())
+        self._twins = _columns(twins)
 
     @property
     def twins(self) -> list[tuple[int, int]]:
-        """(later row, earlier row) of transactions of one id within the range."""
-        return list(zip(self._twins[0].tolist(), self._twins[1].tolist(), strict=True))
+        """(later row, earlier row) of transactions of one id, the later within the range; in order of the later."""
+        return sorted([*zip(self._twins[0].tolist(), self._twins[1].tolist(), strict=True), *self._older_twins])
 
     def assign_scripts(self, outputs: Outputs, share_done: float) -> tuple[Array, Array, Array, Array]:
         """Ids of the scripts that outputs pay, and the new scripts among them: types, offsets, payload."""
@@ -166,7 +184,7 @@ class Tables:
         n_scripts = self._draft.rows("script")
         self._scratch(outputs.count)
         if self._scripts.is_short_for(n_scripts + outputs.count - self._first_script):
-            self._renew_scripts(n_scripts, share_done, n_scripts + outputs.count)
+            self._renew_scripts(n_scripts, share_done, n_scripts + outputs.count - self._first_script)
         script_columns = [columns[n].mapped() for n in ("script_type", "script_at", "script_payload")]
         what = (outputs.types, outputs.at, outputs.length)
         kernels.hash_scripts(self._key, buf, *what, outputs.count, self._hashes)
@@ -187,8 +205,8 @@ class Tables:
         )
         return ids, new_type[:new], new_at[1 : new + 1], new_payload[: new_at[new]]
 
-    def _renew_scripts(self, rows: int, share_done: float, end: int | None = None) -> None:
-        have = (end or rows) - self._first_script
+    def _renew_scripts(self, rows: int, share_done: float, have: int) -> None:
+        """Enter the range's scripts anew; known ones of older runs are found there again when they are met."""
         self._scripts.renew(have, _expected(have, share_done), self._budget // 2)
         columns = self._draft.columns
         kernels.insert_scripts(
@@ -200,6 +218,11 @@ class Tables:
         if rows > len(self._hashes):
             self._hashes = np.empty(2 * rows, np.uint64)
             self._found = np.empty(2 * rows, np.int64)
+
+
+def _columns(pairs: Sequence[Sequence[int]]) -> tuple[Array, Array]:
+    array = np.array(pairs, np.int64).reshape(-1, 2)
+    return array[:, 0].copy(), array[:, 1].copy()
 
 
 def _expected(have: int, share_done: float) -> int:
