@@ -8,7 +8,8 @@ killed build's marks back.
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,19 @@ class Head:
     first_height: int
     tip_height: int
     tip_hash: bytes
+
+
+@contextmanager
+def clear_errors(ledger: Path) -> Iterator[None]:
+    """Whatever the disk refuses (to grow, to hold, to rename) becomes a `GeldspurError`."""
+    try:
+        yield
+    except OSError as error:
+        raise GeldspurError(
+            f"writing the ledger failed: {error.strerror or error}",
+            where=str(error.filename or ledger),
+            todo="free some space and run the same command again: it goes on where it stopped",
+        ) from error
 
 
 def begin_change(ledger: Path, change: dict[str, Any]) -> None:

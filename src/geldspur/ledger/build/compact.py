@@ -23,7 +23,7 @@ def compact(ledger: Path, memory: int | None = None, progress: Progress = SILENT
     from geldspur.ledger.build.recover import recover
 
     budget = budget_of(memory, None).tables
-    with writing(ledger), progress.task("Compacting", None, "columns"):
+    with writing(ledger), commit.clear_errors(ledger), progress.task("Compacting", None, "columns"):
         recover(ledger)
         runs = len(read_manifest(ledger)["runs"])
         trim(ledger, read_manifest(ledger))

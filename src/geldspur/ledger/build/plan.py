@@ -5,7 +5,7 @@ from pathlib import Path
 
 from geldspur.bitcoin.networks import Network
 from geldspur.errors import GeldspurError, UsageError
-from geldspur.ledger.build import append, first
+from geldspur.ledger.build import append, commit, first
 from geldspur.ledger.build.memory import Budget, anonymous_bytes, budget_of
 from geldspur.ledger.build.recover import recover
 from geldspur.ledger.manifests import counts_of, is_ledger, read_manifest, writing
@@ -66,7 +66,7 @@ def index(
     if network is not None and source.network is not network:
         raise GeldspurError(f"the source is of {source.network.name}, not of {network.name}", todo="check --network")
     watch = _Watch()
-    with writing(ledger):
+    with writing(ledger), commit.clear_errors(ledger):
         recover(ledger)
         if (ledger / "manifest.json").is_file():
             done = _update(source, ledger, from_height, to_height, budget, watch, progress)

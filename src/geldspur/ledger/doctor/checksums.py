@@ -3,7 +3,6 @@
 All is read with plain reads, so that a disk that fails is a finding and not the end of the program.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,7 +108,6 @@ def _digest(path: Path, first: int, end: int, task: Task) -> str:
 
 def _pieces(path: Path, first: int, end: int) -> Iterator[bytes]:
     with path.open("rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), first, end - first, os.POSIX_FADV_SEQUENTIAL)
         file.seek(first)
         while first < end:
             piece = file.read(min(_PIECE, end - first))

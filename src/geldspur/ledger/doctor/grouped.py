@@ -1,6 +1,6 @@
 """Comparing what a look-up run holds, group by group, with what it should hold."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,17 +46,14 @@ class Group:
                 self.tell(self.start, falls, findings, 2)
         return self.ascends
 
-    def tell(self, column: str, rows: Iterable[int], findings: Findings, span: int = 1) -> None:
+    def tell(self, column: str, rows: Sequence[int] | Array, findings: Findings, span: int = 1) -> None:
         """These elements are not what the ledger's primary columns ask for."""
         each, file = self.run.columns[column].itemsize, str(self.path(column))
-        told = 0
-        for row in rows:
-            told += 1
-            if told <= _MOST:
-                place = Place(file, (int(row) * each, (int(row) + span) * each), (int(row), int(row) + span))
-                what = f"the look-up column {column} doesn't hold what the ledger's columns ask for"
-                findings.damage(what, place, COMPACT)
-        findings.more(file, max(0, told - _MOST))
+        for row in rows[:_MOST]:
+            place = Place(file, (int(row) * each, (int(row) + span) * each), (int(row), int(row) + span))
+            what = f"the look-up column {column} doesn't hold what the ledger's columns ask for"
+            findings.damage(what, place, COMPACT)
+        findings.more(file, max(0, len(rows) - _MOST))
 
 
 def compare_groups(

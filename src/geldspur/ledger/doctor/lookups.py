@@ -23,7 +23,7 @@ from geldspur.progress import Progress
 
 _CHUNK = 1 << 18
 _PIECE = 1 << 22
-_SAMPLE = 4096
+_SAMPLE = 1024
 _MOST_PAIRS = 1000
 _SCRIPT_COLUMNS = ("script_type", "script_at", "script_payload")
 

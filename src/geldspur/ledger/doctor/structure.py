@@ -17,6 +17,8 @@ from geldspur.ledger.manifests import COUNT_NAMES
 
 Json = dict[str, Any]
 FOLDERS = {"columns", "lookup", "source", "tags", "wallets"}
+_HIGHEST = 1 << 32
+_STRAYS = 20
 _KEYS = {"format", "schema", "network", "heights", "tip_hash", "counts", "columns", "overwritten", "runs"}
 _RUN_KEYS = {"name", "heights", "key", "txs", "scripts", "outs", "columns"}
 _RUN_DTYPES = {
@@ -177,18 +179,20 @@ def _open_manifest(folder: Path, manifest: Json, findings: Findings) -> Store | 
 
     if set(manifest) != _KEYS:
         wrong(f"entries are not the right ones: {', '.join(sorted(set(manifest) ^ _KEYS))!a}")
-    heights, counts, network = (manifest.get(name) for name in ("heights", "counts", "network"))
+    heights: Any = manifest.get("heights")
+    counts, network = manifest.get("counts"), manifest.get("network")
     right = (
         isinstance(counts, dict) and set(counts) == set(COUNT_NAMES.values()) and all(map(_is_count, counts.values()))
     )
     if not right:
         wrong("counts are damaged")
-    if not _is_span(heights):
+    if not _is_span(heights) or heights[1] >= _HIGHEST:
         wrong("heights are damaged")
+        return None
     if not isinstance(network, str) or network not in NETWORKS:
         wrong(f"network is none that is known: {network!a}")
         return None
-    if not right or not _is_span(heights) or not isinstance(counts, dict) or not isinstance(heights, list):
+    if not right or not isinstance(counts, dict):
         return None
     if heights[1] - heights[0] + 1 != counts["blocks"]:
         wrong(f"heights {heights[0]:,} to {heights[1]:,} are not its {counts['blocks']:,} blocks")
@@ -370,8 +374,15 @@ def _look_for_strays(store: Store, findings: Findings) -> None:
             strays = sorted(path for path in folder.iterdir() if path.name not in names)
         except OSError:
             continue  # that it is missing was told for each of its files
-        for path in strays:
+        for path in strays[:_STRAYS]:
             leftover = path.name.endswith(".partial")
             what = "a leftover of a stopped build" if leftover else "a file that the ledger doesn't know"
             todo = RUN_AGAIN if leftover else "look what it is; the ledger doesn't need it"
-            findings.note(what, Place(str(path)), todo)
+            findings.note(what, Place(_shown(path)), todo)
+        if len(strays) > _STRAYS:
+            findings.note(f"{len(strays) - _STRAYS:,} more files that the ledger doesn't know", Place(_shown(folder)))
+
+
+def _shown(path: Path) -> str:
+    """A path that others have named: its bytes may be no text."""
+    return str(path).encode("utf-8", "backslashreplace").decode("utf-8")

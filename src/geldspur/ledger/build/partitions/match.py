@@ -10,7 +10,7 @@ import numpy as np
 from geldspur.errors import GeldspurError
 from geldspur.ledger.build.partitions import kernels
 from geldspur.ledger.build.partitions.deal import path_of
-from geldspur.ledger.columnfile import Array
+from geldspur.ledger.columnfile import Array, write_at
 from geldspur.progress import Task
 
 _PIECE = 4 << 20
@@ -50,26 +50,17 @@ def match_inputs(folder: Path, key: Array, streams: Streams, threads: int, task:
         found = kernels.enter_txs(table, key, records, n, new, old)
         twins[p] = [[int(a), int(b)] for a, b in zip(new[:found], old[:found], strict=True)]
         answer = np.empty(_PIECE // kernels.RECORD, np.uint64)
+        at = 8 * int(starts[p])
         with path_of(folder, "in", p).open("rb") as source, path.open("r+b") as target:
-            target.seek(8 * int(starts[p]))
             while piece := source.read(len(answer) * kernels.RECORD):
                 count = len(piece) // kernels.RECORD
                 kernels.match_inputs(table, key, records, np.frombuffer(piece, np.uint8), count, answer)
-                _write(path, answer[:count], target)
+                write_at(target.fileno(), path, answer[:count], at)
+                at += 8 * count
         return len(records) + streams["in"][p]
 
     _in_parallel(work, len(counts), threads, task)
     return sorted(pair for pairs in twins for pair in pairs)
-
-
-def _write(path: Path, array: Array, target: BinaryIO) -> None:
-    try:
-        target.write(array.data)
-    except OSError as error:
-        raise GeldspurError(
-            f"writing {path} failed: {error.strerror}",
-            todo="free some space and run the same command again: it goes on where it stopped",
-        ) from error
 
 
 def match_scripts(folder: Path, key: Array, streams: Streams, threads: int, task: Task) -> list[int]:
@@ -84,9 +75,8 @@ def match_scripts(folder: Path, key: Array, streams: Streams, threads: int, task
     make_sparse(blob_path, int(byte_starts[-1]))
 
     def work(p: int) -> int:
-        numbers = _Numbers(key)
+        numbers = _Numbers(key, 4 * int(row_starts[p]))
         with path_of(folder, "out", p).open("rb") as source, local_path.open("r+b") as target:
-            target.seek(4 * int(row_starts[p]))
             rest = b""
             while piece := source.read(_PIECE):
                 rest = numbers.add(rest + piece, local_path, target)
@@ -94,8 +84,7 @@ def match_scripts(folder: Path, key: Array, streams: Streams, threads: int, task
             raise GeldspurError("a partition of the build is damaged", where=str(path_of(folder, "out", p)),
                                 todo="remove the ledger's folder and index again")  # fmt: skip
         with blob_path.open("r+b") as target:
-            target.seek(int(byte_starts[p]))
-            _write(blob_path, numbers.blob[: numbers.end], target)
+            write_at(target.fileno(), blob_path, numbers.blob[: numbers.end], int(byte_starts[p]))
         known[p] = numbers.known
         return streams["out"][p]
 
@@ -107,8 +96,9 @@ def match_scripts(folder: Path, key: Array, streams: Streams, threads: int, task
 class _Numbers:
     """One partition's scripts so far."""
 
-    def __init__(self, key: Array) -> None:
+    def __init__(self, key: Array, local_at: int) -> None:
         self._key = key
+        self._local_at = local_at
         self._table: Array = np.zeros(1 << 12, np.uint64)
         self.blob: Array = np.empty(1 << 18, np.uint8)
         self._at: Array = np.zeros(1 << 12, np.int64)
@@ -125,7 +115,8 @@ class _Numbers:
                 self._table, self._key, records[at:], len(records) - at, self.blob, self.end, self.known, self._at,
                 self._local,
             )  # fmt: skip
-            _write(path, self._local[:done], target)
+            write_at(target.fileno(), path, self._local[:done], self._local_at)
+            self._local_at += 4 * done
             at += used
             if not done:
                 break
