@@ -21,15 +21,25 @@ except IndexError:
 
 draw = random.Random(3)
 batch = Batch(200_000)
-SCRIPTS = [b"\\0\\x14" + bytes(20), b"\\x76\\xa9\\x14" + bytes(20) + b"\\x88\\xac", b"\\x6a", b"", b"\\x51\\x20" + bytes(32),
-           b"\\x21" + b"\\2" * 33 + b"\\xac", b"\\x51\\x21" + b"\\2" * 33 + b"\\x51\\xae", b"\\xa9\\x14" + bytes(20) + b"\\x87"]
-WITNESS = [b"\\x30\\x44\\2\\x20" + bytes(67), b"\\2" * 33]
+KEY = b"\\2" * 33
+SCRIPTS = [
+    b"", b"\\x6a", b"\\0\\x14" + bytes(20), b"\\x76\\xa9\\x14" + bytes(20) + b"\\x88\\xac",
+    b"\\xa9\\x14" + bytes(20) + b"\\x87", b"\\x51\\x20" + bytes(32), b"\\x21" + KEY + b"\\xac",
+    b"\\x51\\x21" + KEY + b"\\x51\\xae",
+]
+WITNESS = [b"\\x30\\x44\\2\\x20" + bytes(67), KEY]
+
+def spent():
+    script = draw.randbytes(draw.choice([0, 1, 2, 30, 107, 1_100]))
+    return In(script, WITNESS[: draw.randrange(3)], draw.randbytes(36))
+
+def transaction():
+    outputs = [(1, draw.choice(SCRIPTS)) for _ in range(draw.randrange(5))]
+    return Tx([spent() for _ in range(draw.randrange(1, 5))], outputs)
+
 faults = set()
 for turn in range(4_000):
-    chain = [Tx([In(draw.randbytes(draw.choice([0, 1, 2, 30, 107, 1_100])), WITNESS[: draw.randrange(3)],
-                    draw.randbytes(36)) for _ in range(draw.randrange(1, 5))],
-                [(1, draw.choice(SCRIPTS)) for _ in range(draw.randrange(5))]) for _ in range(draw.choice([1, 2, 3, 9]))]
-    block = bytearray(make_block(chain))
+    block = bytearray(make_block([transaction() for _ in range(draw.choice([1, 2, 3, 9]))]))
     for _ in range(draw.randrange(4)):
         block[draw.randrange(80, len(block))] = draw.choice([0, 1, 75, 76, 252, 253, 254, 255, draw.randrange(256)])
     if draw.randrange(3) == 0:
