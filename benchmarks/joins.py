@@ -98,8 +98,7 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
     blob = np.empty(len(ledger.script_payload), np.uint8)
     read = 0
     ids = np.empty(len(types), np.uint32)
-    hashes, found = np.empty(BATCH, np.uint64), np.empty(BATCH, np.int64)
-    known = 0
+    none, known = np.empty(0, np.int64), 0
     for first in range(0, len(types), BATCH):
         part = slice(first, min(first + BATCH, len(types)))
         count = part.stop - part.start
@@ -107,12 +106,24 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
         what = (types[part], ends - length[part], length[part])
         buf = payload[read : read + int(ends[-1])]
         read += len(buf)
-        kernels.hash_scripts(key, buf, *what, count, hashes)
-        kernels.find_scripts(table, shift, hashes, *what, buf, count, kind, starts, blob, found)
         new_kind, new_at = np.empty(count, np.uint8), np.empty(count + 1, np.int64)
         new_payload = np.empty(int(what[2].sum()), np.uint8)
         new = kernels.assign_scripts(
-            table, shift, hashes, *what, buf, count, found, known, new_kind, new_at, new_payload, ids[part]
+            table,
+            shift,
+            key,
+            *what,
+            buf,
+            count,
+            none,
+            kind,
+            starts,
+            blob,
+            known,
+            new_kind,
+            new_at,
+            new_payload,
+            ids[part],
         )
         kind[known : known + new] = new_kind[:new]
         blob[starts[known] : starts[known] + new_at[new]] = new_payload[: new_at[new]]

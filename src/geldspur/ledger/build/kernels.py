@@ -23,6 +23,7 @@ OK, UNKNOWN_TX, NO_SUCH_OUTPUT = 0, 1, 2
 
 _OP_RETURN = 9
 _AHEAD = 32
+_GROUP = 128
 _LOW = np.uint64(0xFFFFFFFF)
 
 
@@ -83,34 +84,34 @@ def find_prevout_txs(table, shift, key, base, txid, buf, in_at, count, hashes, f
     mask = table.size - 1
     ids, data, k0, k1 = window_of(txid), window_of(buf), key[0], key[1]
     flat = txid.reshape(txid.size)
-    for i in range(count):
-        hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
-    for i in range(count):
-        if i + _AHEAD < count:
-            prefetch(table, np.int64(hashes[i + _AHEAD] >> shift))
-        tag = hashes[i] & _LOW
-        slot = np.int64(hashes[i] >> shift)
-        found[i] = -1
-        while table[slot] != 0:
-            if table[slot] >> np.uint64(32) == tag:
-                found[i] = base + np.int64(table[slot] & _LOW) - 1
-                break
-            slot = (slot + 1) & mask
-    for i in range(count):
-        if i + _AHEAD < count:
-            prefetch(flat, 32 * found[i + _AHEAD])
-        at = np.int64(in_at[i])
-        if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, at, 32):
-            # Another key with the same tag stood first: look at every candidate in full.
+    for first in range(0, count, _GROUP):
+        end = min(first + _GROUP, count)
+        for i in range(first, end):
+            hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
+            prefetch(table, np.int64(hashes[i] >> shift))
+        for i in range(first, end):
             tag = hashes[i] & _LOW
             slot = np.int64(hashes[i] >> shift)
             found[i] = -1
             while table[slot] != 0:
-                row = base + np.int64(table[slot] & _LOW) - 1
-                if table[slot] >> np.uint64(32) == tag and same_bytes(ids, 32 * row, data, at, 32):
-                    found[i] = row
+                if table[slot] >> np.uint64(32) == tag:
+                    found[i] = base + np.int64(table[slot] & _LOW) - 1
+                    prefetch(flat, 32 * found[i])
                     break
                 slot = (slot + 1) & mask
+        for i in range(first, end):
+            at = np.int64(in_at[i])
+            if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, at, 32):
+                # Another key with the same tag stood first: look at every candidate in full.
+                tag = hashes[i] & _LOW
+                slot = np.int64(hashes[i] >> shift)
+                found[i] = -1
+                while table[slot] != 0:
+                    row = base + np.int64(table[slot] & _LOW) - 1
+                    if table[slot] >> np.uint64(32) == tag and same_bytes(ids, 32 * row, data, at, 32):
+                        found[i] = row
+                        break
+                    slot = (slot + 1) & mask
 
 
 @njit(cache=True, nogil=True)
@@ -157,63 +158,6 @@ def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, 
 # Scripts
 
 
-@njit(cache=True, nogil=True)
-def hash_scripts(key, buf, out_type, out_at, out_length, count, hashes):
-    """Keyed hash of each of a batch's scripts into `hashes` uint64."""
-    data, k0, k1 = window_of(buf), key[0], key[1]
-    for o in range(count):
-        hashes[o] = 0
-        if out_type[o] != _OP_RETURN:
-            hashes[o] = script_hash(k0, k1, out_type[o], data, np.int64(out_at[o]), np.int64(out_length[o]))
-
-
-@njit(cache=True, nogil=True)
-def find_scripts(
-    table, shift, hashes, out_type, out_at, out_length, buf, count, script_type, script_at, payload, found
-):  # fmt: skip
-    """For each of a batch's outputs the id of its script, if the table has it already: `found` int64, else -1.
-
-    `script_type`, `script_at`, `payload` are those of the whole ledger.
-    """
-    mask = table.size - 1
-    data, known = window_of(buf), window_of(payload)
-    for o in range(count):
-        if o + _AHEAD < count:
-            prefetch(table, np.int64(hashes[o + _AHEAD] >> shift))
-        found[o] = -1
-        if out_type[o] == _OP_RETURN:
-            continue
-        tag = hashes[o] & _LOW
-        slot = np.int64(hashes[o] >> shift)
-        while table[slot] != 0:
-            if table[slot] >> np.uint64(32) == tag:
-                found[o] = np.int64(table[slot] & _LOW) - 1
-                break
-            slot = (slot + 1) & mask
-    for o in range(count):
-        if o + _AHEAD < count and found[o + _AHEAD] >= 0:
-            prefetch(script_at, found[o + _AHEAD])
-            prefetch(script_type, found[o + _AHEAD])
-        if o + _AHEAD // 2 < count and found[o + _AHEAD // 2] >= 0:
-            prefetch(payload, np.int64(script_at[found[o + _AHEAD // 2]]))
-        if found[o] < 0:
-            continue
-        at, length = np.int64(out_at[o]), np.int64(out_length[o])
-        if _is_script(found[o], out_type[o], script_type, script_at, known, data, at, length):
-            continue
-        tag = hashes[o] & _LOW
-        slot = np.int64(hashes[o] >> shift)
-        found[o] = -1
-        while table[slot] != 0:
-            s = np.int64(table[slot] & _LOW) - 1
-            if table[slot] >> np.uint64(32) == tag and _is_script(
-                s, out_type[o], script_type, script_at, known, data, at, length
-            ):
-                found[o] = s
-                break
-            slot = (slot + 1) & mask
-
-
 @njit(cache=True, nogil=True, inline="always")
 def _is_script(s, kind, script_type, script_at, known, data, at, length):
     start = np.int64(script_at[s])
@@ -224,51 +168,75 @@ def _is_script(s, kind, script_type, script_at, known, data, at, length):
 
 @njit(cache=True, nogil=True)
 def assign_scripts(
-    table, shift, hashes, out_type, out_at, out_length, buf, count, found, n_scripts,
-    new_type, new_at, new_payload, out_script,
+    table, shift, key, out_type, out_at, out_length, buf, count, older,
+    script_type, script_at, payload, n_scripts, new_type, new_at, new_payload, out_script,
 ):  # fmt: skip
     """Give each of the batch's `count` outputs the id of its script; new scripts get the next ids.
 
-    `found` int64: ids of scripts that the ledger has already, -1 for others, which may occur several times. The
-    `n_scripts` known scripts are followed by the new ones, which are written to `new_type`, `new_at` (int64, one
-    more) and `new_payload`, with room for all of the batch's. Writes `out_script` uint32 and returns the number
-    of new scripts.
+    `script_type`, `script_at`, `payload` hold the `n_scripts` known ones; new ones are written to `new_type`,
+    `new_at` (int64, one more) and `new_payload`, which have room for all of the batch's. `older` int64: ids that
+    look-up runs of older ranges have, -1 where none (empty: there are no such runs). Writes `out_script` uint32
+    and returns the number of new scripts.
     """
     mask = table.size - 1
-    data, own = window_of(buf), window_of(new_payload)
+    data, old, own = window_of(buf), window_of(payload), window_of(new_payload)
+    k0, k1 = key[0], key[1]
+    hashes = np.empty(_GROUP, np.uint64)
+    hint = np.empty(_GROUP, np.int64)
     new = 0
     end = 0
     new_at[0] = 0
-    for o in range(count):
-        if o + _AHEAD < count and found[o + _AHEAD] < 0:
-            prefetch(table, np.int64(hashes[o + _AHEAD] >> shift))
-        kind = out_type[o]
-        if kind == _OP_RETURN:
-            out_script[o] = NO_SCRIPT
-            continue
-        if found[o] >= 0:
-            out_script[o] = np.uint32(found[o])
-            continue
-        at, length = np.int64(out_at[o]), np.int64(out_length[o])
-        tag = hashes[o] & _LOW
-        slot = np.int64(hashes[o] >> shift)
-        s = np.int64(-1)
-        while table[slot] != 0:
-            if table[slot] >> np.uint64(32) == tag:
-                k = np.int64(table[slot] & _LOW) - 1 - n_scripts
-                if k >= 0 and _is_script(k, kind, new_type, new_at, own, data, at, length):
-                    s = n_scripts + k
-                    break
-            slot = (slot + 1) & mask
-        if s < 0:
-            s = n_scripts + new
-            new_type[new] = kind
-            copy_bytes(own, end, data, at, length)
-            end += length
-            new += 1
-            new_at[new] = end
-            table[slot] = (tag << np.uint64(32)) | np.uint64(s + 1)
-        out_script[o] = np.uint32(s)
+    for first in range(0, count, _GROUP):
+        size = min(_GROUP, count - first)
+        for k in range(size):
+            o = first + k
+            if out_type[o] != _OP_RETURN:
+                hashes[k] = script_hash(k0, k1, out_type[o], data, np.int64(out_at[o]), np.int64(out_length[o]))
+                prefetch(table, np.int64(hashes[k] >> shift))
+        for k in range(size):
+            hint[k] = -1
+            if out_type[first + k] != _OP_RETURN:
+                slot = table[np.int64(hashes[k] >> shift)]
+                s = np.int64(slot & _LOW) - 1
+                if slot >> np.uint64(32) == hashes[k] & _LOW and 0 <= s < n_scripts:
+                    hint[k] = s
+                    prefetch(script_at, s)
+                    prefetch(script_type, s)
+        for k in range(size):
+            if hint[k] >= 0:
+                prefetch(payload, np.int64(script_at[hint[k]]))
+        for k in range(size):
+            o = first + k
+            kind = out_type[o]
+            if kind == _OP_RETURN:
+                out_script[o] = NO_SCRIPT
+                continue
+            at, length = np.int64(out_at[o]), np.int64(out_length[o])
+            tag = hashes[k] & _LOW
+            slot = np.int64(hashes[k] >> shift)
+            found = np.int64(-1)
+            while table[slot] != 0:
+                if table[slot] >> np.uint64(32) == tag:
+                    s = np.int64(table[slot] & _LOW) - 1
+                    if s >= n_scripts:
+                        same = _is_script(s - n_scripts, kind, new_type, new_at, own, data, at, length)
+                    else:
+                        same = _is_script(s, kind, script_type, script_at, old, data, at, length)
+                    if same:
+                        found = s
+                        break
+                slot = (slot + 1) & mask
+            if found < 0 and older.size > 0:
+                found = older[o]
+            if found < 0:
+                found = n_scripts + new
+                new_type[new] = kind
+                copy_bytes(own, end, data, at, length)
+                end += length
+                new += 1
+                new_at[new] = end
+                table[slot] = (tag << np.uint64(32)) | np.uint64(found + 1)
+            out_script[o] = np.uint32(found)
     return new
 
 

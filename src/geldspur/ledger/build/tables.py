@@ -182,27 +182,24 @@ class Tables:
         """Ids of the scripts that outputs pay, and the new scripts among them: types, offsets, payload."""
         buf, columns = outputs.buf, self._draft.columns
         n_scripts = self._draft.rows("script")
-        self._scratch(outputs.count)
         if self._scripts.is_short_for(n_scripts + outputs.count - self._first_script):
             self._renew_scripts(n_scripts, share_done, n_scripts + outputs.count - self._first_script)
         script_columns = [columns[n].mapped() for n in ("script_type", "script_at", "script_payload")]
         what = (outputs.types, outputs.at, outputs.length)
-        kernels.hash_scripts(self._key, buf, *what, outputs.count, self._hashes)
-        found = self._found[: outputs.count]
-        table = (self._scripts.slots, self._scripts.shift, self._hashes)
-        kernels.find_scripts(*table, *what, buf, outputs.count, *script_columns, found)
+        older = np.full(outputs.count if self._runs else 0, -1, np.int64)
         for run in self._runs:
             lookup.find_scripts_in_run(
                 np.array(run.key, np.uint64), _bits(run.script_bucket), run.script_bucket, run.script_order,
-                run.script_tag, run.scripts[1], *script_columns, *what, buf, outputs.count, found,
+                run.script_tag, run.scripts[1], *script_columns, *what, buf, outputs.count, older,
             )  # fmt: skip
         new_type = np.empty(outputs.count, np.uint8)
         new_at = np.empty(outputs.count + 1, np.int64)
         new_payload = np.empty(int(outputs.length[: outputs.count].sum()), np.uint8)
         ids = np.empty(outputs.count, np.uint32)
         new = kernels.assign_scripts(
-            *table, *what, buf, outputs.count, found, n_scripts, new_type, new_at, new_payload, ids
-        )
+            self._scripts.slots, self._scripts.shift, self._key, *what, buf, outputs.count, older, *script_columns,
+            n_scripts, new_type, new_at, new_payload, ids,
+        )  # fmt: skip
         return ids, new_type[:new], new_at[1 : new + 1], new_payload[: new_at[new]]
 
     def _renew_scripts(self, rows: int, share_done: float, have: int) -> None:
