@@ -68,7 +68,7 @@ class Decoder:
     def __init__(self, blocks: list[bytes]) -> None:
         self.sizes = np.array([len(b) for b in blocks], np.int64)
         self.starts = np.cumsum(self.sizes) - self.sizes
-        self.buf = np.frombuffer(b"".join(blocks), np.uint8)
+        self.buf = np.concatenate([np.frombuffer(b, np.uint8) for b in blocks])
         group = self.starts // BATCH_BYTES
         self.cuts = [0, *(np.flatnonzero(np.diff(group)) + 1).tolist(), len(blocks)]
         self.batch = Batch(2 * BATCH_BYTES)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from geldspur.bitcoin import kernels
 from geldspur.bitcoin.scripts import ScriptType
 from geldspur.bitcoin.sha256 import SCRATCH_TAIL, double_sha256
+from geldspur.bitcoin.sha256_kernels import WORK_BYTES
 from geldspur.bitcoin.transactions import TransactionError, parse_transaction
 
 
@@ -18,7 +19,7 @@ def test_the_hash_is_that_of_hashlib(data):
     message = np.zeros(len(data) + SCRATCH_TAIL, np.uint8)
     message[: len(data)] = np.frombuffer(data, np.uint8)
     out = np.zeros(32, np.uint8)
-    double_sha256(message, len(data), out, np.zeros(8, np.uint32), np.zeros(64, np.uint32), np.zeros(192, np.uint8))
+    double_sha256(message, len(data), out, out, np.zeros(WORK_BYTES, np.uint8), np.zeros(192, np.uint8))
     assert out.tobytes() == hashlib.sha256(hashlib.sha256(data).digest()).digest()
 
 

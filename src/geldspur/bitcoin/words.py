@@ -9,6 +9,7 @@ A window doesn't keep its array alive.
 """
 
 import os
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -27,11 +28,11 @@ def _byte_pointer(context, builder, array_type, array, at):
     return builder.gep(builder.bitcast(data, cgutils.voidptr_t), [at])
 
 
-_UNSIGNED = {8: types.uint8, 32: types.uint32, 64: types.uint64}
+_UNSIGNED: dict[int, Any] = {8: types.uint8, 32: types.uint32, 64: types.uint64}
 
 
 def _loader(bits: int):
-    numba_type = _UNSIGNED[bits]
+    numba_type: Any = _UNSIGNED[bits]
 
     @intrinsic  # type: ignore[operator]
     def load(typingctx, array, at):
