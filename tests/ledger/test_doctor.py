@@ -477,7 +477,7 @@ def test_scripts_out_of_order_of_the_wrong_form_or_twice_are_found(own, whole, t
     payload[at[1] : at[1] + 20] = payload[at[0] : at[0] + 20]
     payload.tofile(path)
     resealed(twin)
-    shutil.rmtree(twin / "lookup")
+    shutil.rmtree(run_folders(twin)[0])
     compact(twin)
     (found,) = damage(examine(twin))
     assert (found.check, found.where.rows) == ("look-ups", (same[1], same[1] + 1))
