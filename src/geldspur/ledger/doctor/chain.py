@@ -17,6 +17,7 @@ from geldspur.progress import Progress
 
 _PIECE_TXS = 1 << 17
 _PIECE_ROWS = 1 << 22
+_MAX_WEIGHT = 4_000_000
 _STRICT = {"block_tx", "tx_in", "tx_out"}
 """Every block has a transaction, and every transaction an input and an output."""
 
@@ -167,3 +168,28 @@ def check_roots(store: Store, findings: Findings, progress: Progress) -> None:
             task.advance(len(ids))
     findings.looked_at("blocks", store.counts["block"])
     findings.looked_at("transactions", store.counts["tx"])
+
+
+def check_sizes(store: Store, findings: Findings, progress: Progress) -> None:
+    """Do the transactions' sizes add up to their blocks', within the weight that a block may have?"""
+    names = ("block_tx", "block_size", "tx_size", "tx_base_size")
+    if missing := store.missing(*names):
+        findings.skip(f"needs {', '.join(missing)}")
+        return
+    block_tx, block_size, tx_size, base_size = (store.columns[name] for name in names)
+    with progress.task("Adding up sizes", store.counts["tx"], "transactions") as task:
+        for first, end in block_pieces(block_tx):
+            rows = np.asarray(block_tx[first : end + 1])
+            size, base = (column[rows[0] : rows[-1]].astype(np.int64) for column in (tx_size, base_size))
+            head = 80 + np.select([np.diff(rows) < 253, np.diff(rows) < 1 << 16], [1, 3], 5)
+            starts = rows[:-1] - rows[0]
+            whole, stripped = (head + np.add.reduceat(part, starts) for part in (size, base))
+            for tx in (np.flatnonzero(base > size)[:20] + rows[0]).tolist():
+                findings.damage("a transaction is larger without its witnesses", store.place("tx_base_size", tx))
+            for b in (np.flatnonzero(whole != block_size[first:end]) + first).tolist():
+                what = f"the transactions make a block of {int(whole[b - first]):,} bytes, not {int(block_size[b]):,}"
+                findings.damage(what, store.place("block_size", b))
+            for b in (np.flatnonzero(3 * stripped + whole > _MAX_WEIGHT) + first).tolist():
+                findings.damage("a block weighs more than 4,000,000", store.place("block_size", b))
+            task.advance(len(size))
+    findings.looked_at("blocks", store.counts["block"])

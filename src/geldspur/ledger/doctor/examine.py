@@ -55,6 +55,7 @@ def _checks(
     yield "chain", lambda: chain.check_headers(store, findings, progress)
     yield "offsets", lambda: chain.check_offsets(store, findings, progress)
     yield "references", lambda: chain.check_references(store, findings, progress)
+    yield "sizes", lambda: chain.check_sizes(store, findings, progress)
     if not quick:
         yield "merkle roots", lambda: chain.check_roots(store, findings, progress)
     yield "links", lambda: links.check_prevouts(store, findings, progress)

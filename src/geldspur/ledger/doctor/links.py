@@ -100,6 +100,10 @@ def _check_edges(store: Store, findings: Findings) -> None:
     spender = store.columns["out_spender"]
     for row in np.flatnonzero(np.asarray(spender[:n]) >= store.counts["in"])[:20].tolist():
         findings.damage("nobody spends an output from before the period", store.place("out_spender", row))
+    if store.has("edge_height"):
+        late = np.asarray(store.columns["edge_height"]) >> 1 >= store.first_height
+        for row in np.flatnonzero(late)[:20].tolist():
+            findings.damage("an output from before the period is of the period", store.place("edge_height", row))
     if missing := store.missing("edge_txid", "edge_vout"):
         findings.skip(f"needs {', '.join(missing)}")
         return

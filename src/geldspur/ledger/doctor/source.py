@@ -1,5 +1,6 @@
 """Does the source still hold the blocks that the ledger was made from, byte for byte where hashes reach?"""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,9 @@ def check(store: Store, findings: Findings, progress: Progress, sample: int | No
         file, offset = (
             open_column(store.folder / "source", name, columns[name]) for name in ("block_file", "block_offset")
         )
+        for name, column in (("block_file", file), ("block_offset", offset)):
+            if hashlib.sha256(column.tobytes()).hexdigest() != columns[name]["sha256"]:
+                raise GeldspurError(f"the record of the source is damaged: {name} doesn't have its checksum")
         firsts = [int(entry["first_row"]) for entry in content["sources"]]
         if min(len(file), len(offset)) < n or not firsts or firsts[0] != 0:
             raise GeldspurError("the ledger's record of its source doesn't cover all blocks")

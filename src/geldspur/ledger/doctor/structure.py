@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from geldspur.bitcoin.networks import NETWORKS, Network
+from geldspur.ledger.build.commit import BEFORE
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.doctor.report import COMPACT, INDEX_AGAIN, Findings, Place, Span
 from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, SCHEMA, SEGMENT, SPENDER, Column
@@ -16,7 +17,7 @@ from geldspur.ledger.lookup import runs as lookup_runs
 from geldspur.ledger.manifests import COUNT_NAMES
 
 Json = dict[str, Any]
-FOLDERS = {"columns", "lookup", "source", "tags", "wallets"}
+FOLDERS = {"columns", "lookup", "source", "tags", "wallets", "export"}
 _HIGHEST = 1 << 32
 _STRAYS = 20
 _KEYS = {"format", "schema", "network", "heights", "tip_hash", "counts", "columns", "overwritten", "runs"}
@@ -139,15 +140,13 @@ def look(folder: Path, findings: Findings) -> Store | None:
 
 
 def _look_for_unfinished(folder: Path, finished: bool, findings: Findings) -> None:
-    if (folder / "pending.json").exists():
-        findings.damage(
-            "a change of the ledger was stopped in the middle", Place(str(folder / "pending.json")), RUN_AGAIN
-        )
-    if (folder / "build").exists():
-        if finished:
-            findings.note("leftovers of a build that has ended", Place(str(folder / "build")), COMPACT)
-        else:
-            findings.damage("the ledger's first build has not ended", Place(str(folder / "build")), RUN_AGAIN)
+    if not finished and (folder / BEFORE).exists():
+        findings.damage("a change of the ledger was stopped in the middle", Place(str(folder / BEFORE)), RUN_AGAIN)
+    elif not finished and (folder / "build").exists():
+        findings.damage("the ledger's first build has not ended", Place(str(folder / "build")), RUN_AGAIN)
+    for name in (BEFORE, "pending.json", "build", ".source.old", ".source.partial"):
+        if finished and (folder / name).exists():
+            findings.note("a leftover of a build or a change that was stopped", Place(str(folder / name)), RUN_AGAIN)
 
 
 def _read_manifest(path: Path, findings: Findings) -> Json | None:
@@ -363,7 +362,7 @@ def _lengths_fit(run: RunFound) -> bool:
 
 def _look_for_strays(store: Store, findings: Findings) -> None:
     expected = {
-        store.folder: FOLDERS | {"manifest.json", "pending.json", "build"},
+        store.folder: FOLDERS | {"manifest.json", BEFORE, "pending.json", "build", ".source.old", ".source.partial"},
         store.folder / "columns": {f"{name}.bin" for name in COLUMNS},
         store.folder / "lookup": {run.name for run in store.runs},
     }
