@@ -45,7 +45,7 @@ def test_threads_memory_batches_and_ways_of_linking(tmp_path, chain, monkeypatch
         raise TablesTooLarge
 
     monkeypatch.setattr(first, "Tables", refuse)
-    for partitions in (1, 2, 128):
+    for partitions in (2, 16, 128):
         monkeypatch.setattr(by_disk, "PARTITIONS", partitions)
         same(f"disk-{partitions}", threads=2)
 
