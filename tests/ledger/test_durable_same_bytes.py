@@ -48,6 +48,8 @@ def test_threads_memory_batches_and_ways_of_linking(tmp_path, chain, monkeypatch
     for partitions in (2, 16, 128):
         monkeypatch.setattr(by_disk, "PARTITIONS", partitions)
         same(f"disk-{partitions}", threads=2)
+    monkeypatch.setattr(Budget, "tables", property(lambda self: 64))
+    same("disk-in-little-memory")
 
 
 def test_tables_that_turn_out_too_large_on_the_way(tmp_path, chain, monkeypatch):
