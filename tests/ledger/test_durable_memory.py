@@ -28,7 +28,9 @@ print(report.peak_anonymous_bytes)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts all private memory as data")
-@pytest.mark.parametrize(("way", "limit", "threads"), [("memory", 1 << 30, 2), ("disk", 1 << 30, 2), ("memory", LEAST, 4)])
+@pytest.mark.parametrize(
+    ("way", "limit", "threads"), [("memory", 1 << 30, 2), ("disk", 1 << 30, 2), ("memory", LEAST, 4)]
+)
 def test_a_build_within_its_budget(tmp_path, unpacked, way, limit, threads):
     done = subprocess.run(
         [sys.executable, "-c", WORK, str(limit), way, str(unpacked("A")), str(tmp_path / "ledger"), str(threads)],

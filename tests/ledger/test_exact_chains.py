@@ -84,7 +84,7 @@ def test_a_reorg_over_a_duplicate_gives_its_outputs_back(tmp_path, height, first
     branch, _ = twins(0)
     blocks = write_branches(tmp_path / "blocks", branch)
     ledger = tmp_path / "ledger"
-    for to_height in ([None] if first is None else [first, None]):
+    for to_height in [None] if first is None else [first, None]:
         index(blocks, ledger, to_height=to_height)
     fork = branch.fork(height)
     while len(fork.blocks) <= len(branch.blocks):

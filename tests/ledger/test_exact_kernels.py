@@ -165,9 +165,7 @@ def test_partitions_tell_scripts_of_one_hash_apart():
     records = np.frombuffer(b"".join(b"\x05" + p for p in [*made, *made]), np.uint8).copy()
     table, blob = np.zeros(1 << BITS, np.uint64), np.empty(4096, np.uint8)
     known_at, local = np.zeros(100, np.int64), np.empty(6, np.uint32)
-    done, used, known, _ = partitions.number_scripts(
-        table, KEYS, records, len(records), blob, 0, 0, known_at, local
-    )
+    done, used, known, _ = partitions.number_scripts(table, KEYS, records, len(records), blob, 0, 0, known_at, local)
     assert (done, used, known) == (6, len(records), 3)
     assert (local & ~partitions.NEW).tolist() == [0, 1, 2, 0, 1, 2]
 
