@@ -169,10 +169,10 @@ def test_a_range_whose_tables_are_too_large_is_appended_in_parts(tmp_path, monke
     from geldspur.ledger.build.tables import Tables, TablesTooLarge
 
     class Few(Tables):
-        def link(self, piece, share_done):
+        def link(self, piece, share_done, *edges):
             if self._draft.rows("block") - self._draft.range_start["block"] > 5:
                 raise TablesTooLarge
-            return super().link(piece, share_done)
+            return super().link(piece, share_done, *edges)
 
     branch, ledger = Branch().grow(random.Random(3), 40), tmp_path / "ledger"
     blocks = write_branches(tmp_path / "blocks", branch)

@@ -15,10 +15,10 @@ LARGEST = 2**32 - 1
 class Batch:
     """The columns of up to `capacity_bytes` of blocks; what a decode has written stands until the next one.
 
-    Of each array only the rows counted by `n_blocks`, `n_tx`, `n_in` and `n_out` have a meaning: `block_tx[:n_blocks + 1]`,
-    `txid[:n_tx]`, `tx_in[:n_tx + 1]`, `in_at[:n_in]`, `out_value[:n_out]` and so on; their dtypes stand in
-    `kernels.decode_blocks`. Rows are local to the batch. An array's memory is taken only as rows are written.
-    One batch serves one thread at a time.
+    Of each array only the rows counted by `n_blocks`, `n_tx`, `n_in` and `n_out` have a meaning:
+    `block_tx[:n_blocks + 1]`, `txid[:n_tx]`, `tx_in[:n_tx + 1]`, `in_at[:n_in]`, `out_value[:n_out]` and so on; their
+    dtypes stand in `kernels.decode_blocks`. Rows are local to the batch. An array's memory is taken only as rows are
+    written. One batch serves one thread at a time.
     """
 
     def __init__(self, capacity_bytes: int) -> None:

@@ -18,7 +18,18 @@ from geldspur.bitcoin.message_kernels import (
 )
 from geldspur.bitcoin.sha256 import double_sha256
 from geldspur.bitcoin.sha256_kernels import ready
-from geldspur.bitcoin.words import address_of, copy_bytes, load_u8, load_u32, load_u64, same_bytes, window_of
+from geldspur.bitcoin.words import (
+    address_of,
+    copy_bytes,
+    load_u8,
+    load_u32,
+    load_u64,
+    same_bytes,
+    store_u8,
+    store_u32,
+    store_u64,
+    window_of,
+)
 from geldspur.errors import UsageError
 
 OK = 0
@@ -456,10 +467,14 @@ def _check_roots(engine, buf, starts, block_tx, blocks, txids, work):
 
 @njit(cache=True, nogil=True)
 def _decode_blocks(
-    engine, data, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+    engine, buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
     in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
 ):  # fmt: skip
-    buf, txids, work = window_of(data), window_of(txid), window_of(scratch)
+    txids, work = window_of(txid), window_of(scratch)
+    # Columns too are written through windows, without numba's care for negative indices.
+    in_at_, in_sequence_, in_signs_ = window_of(in_at), window_of(in_sequence), window_of(in_signs)
+    out_value_, out_type_ = window_of(out_value), window_of(out_type)
+    out_at_, out_length_ = window_of(out_at), window_of(out_length)
     ready(work)
     t, i, o = 0, 0, 0
     hashed, waiting, free = 0, 0, OWN
@@ -468,7 +483,7 @@ def _decode_blocks(
     b = 0
     while b < starts.size:
         start = starts[b]
-        if sizes[b] < 81 or start < 0 or start > data.size - sizes[b]:
+        if sizes[b] < 81 or start < 0 or start > buf[1] - sizes[b]:
             fault, at = TRUNCATED, start
             break
         end = start + sizes[b]
@@ -507,9 +522,9 @@ def _decode_blocks(
                 if end - at < 4:
                     fault = TRUNCATED
                     break
-                in_at[i] = begin_in
-                in_signs[i] = _script_signs(buf, script, at) if at > script else 0
-                in_sequence[i] = load_u32(buf, at)
+                store_u32(in_at_, 4 * i, begin_in)
+                store_u8(in_signs_, i, _script_signs(buf, script, at) if at > script else 0)
+                store_u32(in_sequence_, 4 * i, load_u32(buf, at))
                 at += 4
                 i += 1
             if fault != OK:
@@ -525,8 +540,11 @@ def _decode_blocks(
                 script, at, fault = _string(buf, at + 8, end)
                 if fault != OK:
                     break
-                out_value[o] = np.int64(load_u64(buf, begin_out))
-                out_type[o], out_at[o], out_length[o] = _payload(buf, script, at)
+                script_type, payload, length = _payload(buf, script, at)
+                store_u64(out_value_, 8 * o, load_u64(buf, begin_out))
+                store_u8(out_type_, o, script_type)
+                store_u32(out_at_, 4 * o, payload)
+                store_u32(out_length_, 4 * o, length)
                 o += 1
             if fault != OK:
                 break
@@ -550,7 +568,7 @@ def _decode_blocks(
                     if fault != OK:
                         break
                     if p >= 0:
-                        in_signs[row] = _signs_of(buf, p, q, k, m)
+                        store_u8(in_signs_, row, _signs_of(buf, p, q, k, m))
                 if fault == OK and not any_item:
                     fault = EMPTY_WITNESS
                 if fault != OK:
@@ -599,8 +617,8 @@ def decode_blocks(
     out_value int64[O], out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in `buf`, empty for
     OP_RETURN); `scratch` uint8. `batch.Batch` allocates them by the least bytes that each thing takes.
 
-    Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first block that is wrong. `UsageError`
-    where the arrays might be too short.
+    `buf` uint8, starts and sizes int64. Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first
+    block that is wrong. `UsageError` where the arrays might be too short.
     """
     capacity = int(np.maximum(sizes, 0).sum())
     n_tx, n_in, n_out = capacity // MIN_TX, capacity // MIN_INPUT, capacity // MIN_OUTPUT
@@ -611,7 +629,11 @@ def decode_blocks(
     rows += [(column, n_out) for column in (out_value, out_type, out_at, out_length)]
     if len(buf) >= 2**32 or any(len(column) < needed for column, needed in rows):
         raise UsageError(f"{capacity:,} bytes of blocks are more than the arrays for them hold")
+    if buf.dtype != np.uint8 or not buf.flags.c_contiguous:
+        raise UsageError("blocks are decoded from a contiguous array of bytes")
+    # As a window the buffer has one type, whether it may be written to or not, and one compiled kernel.
+    window = (buf.ctypes.data, len(buf))
     return _decode_blocks(
-        sha256.chosen(), buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
+        sha256.chosen(), window, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
         in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from geldspur.bitcoin.sha256_kernels import (
     compress_two,
     double_two,
     finish,
+    store_big_u32,
 )
 from geldspur.bitcoin.words import address_of, copy_bytes, load_u64, store_u8, store_u64
 
@@ -31,7 +32,7 @@ _ENDS = WORK_BYTES + 128  # behind what the Merkle kernels use
 _JOBS = _ENDS + 8 * (COPIED_BLOCKS + 2)
 _ORDER = _JOBS + _JOB * QUEUE
 _OWN = _ORDER + 8 * QUEUE
-QUEUE_BYTES = _OWN + 64 * COPIED_BLOCKS * QUEUE
+QUEUE_BYTES = _OWN + 64 * COPIED_BLOCKS * QUEUE + 64
 
 OWN = _OWN
 """`free` of an empty queue: from where on `work` holds copies."""
@@ -50,16 +51,18 @@ def _put(work, k, part, address, blocks):
 
 @njit(cache=True)
 def _pad(work, start, rest, length):
-    """End a message of `length` bytes whose last `rest` lie at `start` of `work`; returns the blocks from there on."""
+    """End a message of `length` bytes whose last `rest` lie at `start` of `work`; returns the blocks from there on.
+
+    Up to 64 bytes behind the message are cleared, the next message's room or the slack behind the last one included:
+    to clear as many as needed would be a loop whose end is mispredicted.
+    """
     blocks = (rest + 9 + 63) >> 6
     at, end = start + rest, start + 64 * blocks
-    while at < end - 8:
-        store_u64(work, at, 0)
-        at += 8
-    store_u8(work, start + rest, 0x80)
-    bits = np.uint64(length) << np.uint64(3)
-    for k in range(8):
-        store_u8(work, end - 1 - k, bits >> np.uint64(8 * k))
+    for k in range(0, 64, 8):
+        store_u64(work, at + k, 0)
+    store_u8(work, at, 0x80)
+    store_big_u32(address_of(work, end - 8, 4), length >> 29)
+    store_big_u32(address_of(work, end - 4, 4), length << 3)
     return blocks
 
 

@@ -51,13 +51,19 @@ def _load_big_u32(typingctx, address):
 
 
 @intrinsic
-def _store_big_u32(typingctx, address, value):
+def _store_big(typingctx, address, value):
     def codegen(context, builder, signature, args):
         place = builder.inttoptr(args[0], ir.IntType(32).as_pointer())
         builder.store(builder.bswap(args[1]), place, align=1)
         return context.get_dummy_value()
 
     return types.none(types.int64, types.uint32), codegen
+
+
+@njit(cache=True)
+def store_big_u32(address, value):
+    """Write the lower 32 bits of a value at an address, the highest byte first."""
+    _store_big(address, np.uint32(value))
 
 
 @intrinsic
@@ -130,7 +136,7 @@ def begin(work, state):
 def finish(work, state, address):
     """Write the digest in the eight words at byte `state` of `work` to an address, 32 bytes."""
     for i in range(8):
-        _store_big_u32(address + 4 * i, load_u32(work, state + 4 * i))
+        store_big_u32(address + 4 * i, load_u32(work, state + 4 * i))
 
 
 # What follows does the same whatever the engine, which numba sees by the type of the first argument. Messages and

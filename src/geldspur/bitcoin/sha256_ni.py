@@ -137,7 +137,7 @@ class _Emitter:
 
 @intrinsic
 def compress_two_ni(typingctx, state, a, b, blocks):
-    """Take `blocks` (>= 1) blocks at address `a` and as many at `b` into the states at address `state` (uint32[2,8])."""
+    """Take `blocks` (>= 1) blocks at address `a` and as many at `b` into the states at `state` (64 bytes)."""
 
     def codegen(context, builder, signature, args):
         state, a, b, blocks = args

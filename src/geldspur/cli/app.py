@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geldspur import __version__
-from geldspur.cli import cases, exports, leads, ledger, simulate, tags, wallets
+from geldspur.cli import cases, exports, leads, ledger, simulate, store, tags, wallets
 from geldspur.cli.output import console_err
 from geldspur.errors import GeldspurError
 
@@ -39,6 +39,7 @@ def _root(
 
 
 ledger.register(app)
+store.register(app)
 exports.register(app)
 app.add_typer(tags.app, name="tags")
 app.add_typer(wallets.app, name="wallets")

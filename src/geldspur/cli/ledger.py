@@ -92,7 +92,7 @@ def _tell_first_use() -> None:
     from geldspur.bitcoin import kernels
     from geldspur.cli.output import console_err
 
-    cached = list((Path(kernels.__file__).parent / "__pycache__").glob("kernels.decode_blocks*.nbi"))
+    cached = list((Path(kernels.__file__).parent / "__pycache__").glob("kernels._decode_blocks*.nbi"))
     if not cached:
         console_err.print("First use: compiling the kernels, which takes some seconds once ...")
 
@@ -106,7 +106,7 @@ def block(
     from geldspur.ledger import Ledger
     from geldspur.ledger.views import block_view
 
-    view = block_view(Ledger(ledger), which)
+    view = block_view(Ledger(ledger, for_look_ups=True), which)
     if as_json:
         show_json(view)
         return
@@ -124,7 +124,7 @@ def tx(
     from geldspur.ledger import Ledger
     from geldspur.ledger.views import amount, transaction_view
 
-    view = transaction_view(Ledger(ledger), txid)
+    view = transaction_view(Ledger(ledger, for_look_ups=True), txid)
     if as_json:
         show_json(view)
         return
@@ -160,7 +160,13 @@ def address(
     from geldspur.ledger.views import address_view
 
     view = address_view(
-        Ledger(ledger), text, limit, page, newest_first=newest_first, at_height=at_height, with_neighbours=neighbours
+        Ledger(ledger, for_look_ups=True),
+        text,
+        limit,
+        page,
+        newest_first=newest_first,
+        at_height=at_height,
+        with_neighbours=neighbours,
     )
     if as_json:
         show_json(view)

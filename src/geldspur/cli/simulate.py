@@ -8,7 +8,11 @@ import typer
 
 from geldspur.cli.output import Json, console, console_err, progress, show_json
 
-app = typer.Typer(help="Make chains whose truth is known.", no_args_is_help=True)
+app = typer.Typer(
+    help="Make chains whose truth is known.",
+    epilog="Example: geldspur simulate blocks --out chain --txs 1000000",
+    no_args_is_help=True,
+)
 
 
 class SimulatedNetwork(StrEnum):

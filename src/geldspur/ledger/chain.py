@@ -1,5 +1,6 @@
 """Which of the blocks found are the best chain, in order of height."""
 
+from array import array
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -32,9 +33,9 @@ class Found:
     names: Sequence[str]
     unit: str = "offset"
     headers: list[bytes] = field(default_factory=list)
-    size: list[int] = field(default_factory=list)
-    file: list[int] = field(default_factory=list)
-    offset: list[int] = field(default_factory=list)
+    size: "array[int]" = field(default_factory=lambda: array("q"))
+    file: "array[int]" = field(default_factory=lambda: array("q"))
+    offset: "array[int]" = field(default_factory=lambda: array("q"))
     cut_off: list[CutOff] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     """What else was met: unreadable stretches between blocks, a file that ends inside a frame."""
@@ -108,8 +109,8 @@ def best_chain(
         found.network, from_height,
         np.frombuffer(b"".join([found.headers[row] for row in chain]), np.uint8).reshape(-1, HEADER_SIZE),
         np.frombuffer(b"".join([hashes[row] for row in chain]), np.uint8).reshape(-1, 32),
-        np.array(found.size, np.int64)[order], np.array(found.file, np.uint32)[order],
-        np.array(found.offset, np.int64)[order], found.names, found.unit,
+        np.array(found.size)[order], np.array(found.file)[order].astype(np.uint32),
+        np.array(found.offset)[order], found.names, found.unit,
         [found.ref(row) for row in stale], len(hashes) - len(rows), len(best) > 1,
     )  # fmt: skip
 

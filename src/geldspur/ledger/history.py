@@ -219,7 +219,7 @@ class AddressHistory:
 def outpoint(ledger: Ledger, row: int) -> tuple[str, int]:
     """(txid, vout) of an output row, also of one from before a period."""
     if row < edge_outputs(ledger):
-        return bytes(ledger.edge_txid[row])[::-1].hex(), int(ledger.edge_vout[row])  # type: ignore[attr-defined]
+        return bytes(ledger.edge_txid[row])[::-1].hex(), int(ledger.edge_vout[row])
     return ledger.outpoint(row)
 
 
@@ -232,7 +232,7 @@ def inpoint(ledger: Ledger, row: int) -> tuple[str, int]:
 def when(ledger: Ledger, row: int) -> tuple[int, str | None]:
     """Height and time of an output row; no time is known for one from before a period."""
     if row < edge_outputs(ledger):
-        return int(ledger.edge_height[row]), None  # type: ignore[attr-defined]
+        return int(ledger.edge_height[row]), None
     height = ledger.tx_height(ledger.tx_of_output(row))
     return height, block_time(ledger, height)
 

@@ -149,8 +149,12 @@ def _duckdb_errors() -> Iterator[None]:
     try:
         yield
     except duckdb.InterruptException as error:
-        # DuckDB takes the signal of Ctrl-C for itself.
         raise KeyboardInterrupt from error
+    except RuntimeError as error:
+        # DuckDB takes the signal of Ctrl-C for itself, and tells of it in this way.
+        if "interrupted" in str(error):
+            raise KeyboardInterrupt from error
+        raise
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise GeldspurError(
             f"DuckDB could not answer: {_in_a_line(error)}", todo="ask for less, or free memory or disk"

@@ -27,12 +27,16 @@ from geldspur.bitcoin.networks import NETWORKS
 from geldspur.bitcoin.scripts import ScriptType
 from geldspur.errors import GeldspurError
 from geldspur.ledger import manifests
-from geldspur.ledger.columns import Array, open_column, read_json
+from geldspur.ledger.columns import Array, open_column, read_json, will_need
 from geldspur.ledger.layout import unspent
 from geldspur.ledger.lookup.open import open_run
 from geldspur.ledger.lookup.runs import Run
 from geldspur.ledger.sources import BlockRef, Source, read_block, reopen
 
+_FEW = 16
+"""Outputs that are read from the disk one by one."""
+_SPARSE = 4096
+"""Rows between two that are wanted, up to which reading all of them is quicker than picking."""
 NO_SCRIPT = int(np.iinfo(np.uint32).max)
 """`out_script` of an output that can't be spent (OP_RETURN, oversized)."""
 
@@ -43,10 +47,14 @@ def utc(seconds: int) -> str:
 
 
 class Ledger:
-    """A finished ledger, opened read-only. Columns are memory-mapped attributes named as their files."""
+    """A finished ledger, opened read-only. Columns are memory-mapped attributes named as their files.
 
-    def __init__(self, folder: Path) -> None:
+    `for_look_ups` is for a few questions to a large ledger: little is read from the disk for each.
+    """
+
+    def __init__(self, folder: Path, *, for_look_ups: bool = False) -> None:
         self.folder = folder
+        self._for_look_ups = for_look_ups
         self.manifest = manifests.read_manifest(folder)
         self.network = NETWORKS[self.manifest["network"]]
         self.first_height: int = self.manifest["heights"][0]
@@ -59,7 +67,7 @@ class Ledger:
         self.n_outputs: int = counts["outputs"]
         self.n_scripts: int = counts["scripts"]
         self.n_edges: int = counts["edges"]
-        column = {n: open_column(folder / "columns", n, e) for n, e in self.manifest["columns"].items()}
+        column = {n: open_column(folder / "columns", n, e, for_look_ups) for n, e in self.manifest["columns"].items()}
         self.block_header: Array = column["block_header"]
         self.block_hash: Array = column["block_hash"]
         self.block_size: Array = column["block_size"]
@@ -201,6 +209,8 @@ class Ledger:
         """The id of a script by its type and payload; None where no output pays it."""
         for run in self.runs:
             for row in run.candidate_scripts(script_type, payload):
+                if self._for_look_ups:
+                    will_need(self.script_type[row : row + 1], self.script_at[row : row + 2], run.start_of(row))
                 if self.script_type[row] == script_type and self.payload(row) == payload:
                     return row
         return None
@@ -249,7 +259,17 @@ class Ledger:
     def balance_sat(self, script: int) -> int:
         """What a script's unspent outputs hold at the tip."""
         rows = self.outputs_of(script)
+        if self._for_look_ups and len(rows):
+            self._read_ahead(rows)
         return int(self.out_value[rows][self.out_spender[rows] == unspent(self.out_spender.dtype)].sum())
+
+    def _read_ahead(self, rows: Array) -> None:
+        """Have what a balance takes read at once: few rows one by one, many as the stretch that they lie in."""
+        columns = (self.out_value, self.out_spender)
+        if len(rows) <= _FEW:
+            will_need(*(column[row : row + 1] for row in rows.tolist() for column in columns))
+        elif len(rows) * _SPARSE > int(rows[-1]) - int(rows[0]):
+            will_need(*(column[int(rows[0]) : int(rows[-1]) + 1] for column in columns))
 
     # The source
 

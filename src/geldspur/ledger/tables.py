@@ -133,8 +133,8 @@ def _outputs(ledger: Ledger, first: int, end: int) -> dict[str, Made]:
     vout = rows - np.asarray(ledger.tx_out)[np.maximum(tx, 0)].astype(np.int64)
     height = _heights(ledger, np.maximum(tx, 0))
     if edge.any():
-        vout[edge] = ledger.edge_vout[rows[edge]]  # type: ignore[attr-defined]
-        height[edge] = ledger.edge_height[rows[edge]]  # type: ignore[attr-defined]
+        vout[edge] = ledger.edge_vout[rows[edge]]
+        height[edge] = ledger.edge_height[rows[edge]]
     script = np.asarray(ledger.out_script[first:end]).astype(np.int64)
     spenders = np.asarray(ledger.out_spender[first:end])
     unspent = spenders >= ledger.n_inputs
@@ -168,7 +168,7 @@ def _scripts(ledger: Ledger, first: int, end: int) -> dict[str, Made]:
 def _edge_outputs(ledger: Ledger, first: int, end: int) -> dict[str, Made]:
     return {
         "output": Made(np.arange(first, end)),
-        "txid": _hex(np.asarray(ledger.edge_txid[first:end])[:, ::-1]),  # type: ignore[attr-defined]
+        "txid": _hex(np.asarray(ledger.edge_txid[first:end])[:, ::-1]),
     }
 
 

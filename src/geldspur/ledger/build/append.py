@@ -13,8 +13,8 @@ from geldspur.ledger.build import commit
 from geldspur.ledger.build.commit import Head
 from geldspur.ledger.build.decode import decoded
 from geldspur.ledger.build.draft import Draft, dtypes_for
-from geldspur.ledger.build.first import add_piece
 from geldspur.ledger.build.memory import Budget
+from geldspur.ledger.build.pieces import add_piece
 from geldspur.ledger.build.source_record import record_source
 from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.columnfile import Array
@@ -24,6 +24,7 @@ from geldspur.ledger.manifests import counts_of, read_manifest, types_of
 from geldspur.ledger.sources import Chain, Source
 from geldspur.progress import Progress
 
+Entry = dict[str, Any]
 _RANGE_BYTES = 1 << 30
 """Blocks that are appended and committed together, at most."""
 
@@ -160,8 +161,8 @@ def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) ->
     commit.remove_unused_runs(ledger, manifest)
 
 
-def _merge_plan(runs: list[dict[str, Any]], counts: dict[str, int]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Which runs stay, and which smaller ones the new rows are merged with: sizes then at least halve from run to run."""
+def _merge_plan(runs: list[Entry], counts: dict[str, int]) -> tuple[list[Entry], list[Entry]]:
+    """Which runs stay, and which smaller ones the new rows are merged with: each is then half of the one before."""
     stay = list(runs)
     while len(stay) > 1 and stay[-1]["txs"][1] - stay[-1]["txs"][0] <= 2 * (counts["tx"] - stay[-1]["txs"][1]):
         stay.pop()

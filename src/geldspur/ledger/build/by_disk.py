@@ -101,7 +101,7 @@ def _key(state: Checkpoint) -> "np.ndarray[tuple[int], np.dtype[np.uint64]]":
 
 def _threads(state: Checkpoint, budget: Budget) -> int:
     """As many as have room for a partition each: its transactions or scripts, and a table over them."""
-    largest = max(max(state.streams["tx"]), max(state.streams["out"]))
+    largest = max(*state.streams["tx"], *state.streams["out"])
     return max(1, min(budget.threads, budget.tables // max(3 * largest, 1)))
 
 

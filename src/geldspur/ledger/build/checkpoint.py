@@ -13,6 +13,14 @@ from geldspur.ledger.sources import Chain
 _VERSION = 1
 
 
+def boot_id() -> str:
+    """What tells one run of the machine from another."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "unknown"
+
+
 @dataclass(slots=True)
 class Checkpoint:
     """State of a first build. Heights and the target's hash say of which chain; counts are rows by axis."""
@@ -31,7 +39,7 @@ class Checkpoint:
     """Bytes of each partition's files."""
     key: list[int] = field(default_factory=list)
     """What the partitions' hash is keyed with."""
-    boot: str = field(default_factory=lambda: _boot_id())
+    boot: str = field(default_factory=boot_id)
     version: int = _VERSION
 
     def save(self, folder: Path) -> None:
@@ -48,7 +56,7 @@ def load(folder: Path) -> Checkpoint | None:
     if not (folder / "checkpoint.json").is_file():
         return None
     content = read_json(folder / "checkpoint.json", "the unfinished build's checkpoint")
-    if content.get("version") != _VERSION or content.get("boot") != _boot_id():
+    if content.get("version") != _VERSION or content.get("boot") != boot_id():
         return None
     return Checkpoint(**content)
 
@@ -64,10 +72,3 @@ def fits(checkpoint: Checkpoint, chain: Chain, columns: Path, first_height: int)
     hashes = open_column(columns, "block_hash", {"dtype": "|u1", "shape": [done, 32]})
     first = first_height - chain.first_height
     return bool(np.array_equal(hashes, chain.hash[first : first + done]))
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"

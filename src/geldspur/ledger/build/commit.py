@@ -208,7 +208,12 @@ def mark_gone(
 
 
 def run_of_range(
-    ledger: Path, types: Mapping[str, str], counts: Counts, start: Counts, heights: tuple[int, int], tip: bytes,
+    ledger: Path,
+    types: Mapping[str, str],
+    counts: Counts,
+    start: Counts,
+    heights: tuple[int, int],
+    tip: bytes,
     budget: int,
 ) -> dict[str, Any]:
     """Make the look-up run of the rows from `start` on, named by the blocks that it covers."""
@@ -270,7 +275,11 @@ def segment_bounds(columns: Mapping[str, Array], counts: Counts, first_height: i
 
 
 def manifest_of(
-    head: Head, counts: Counts, types: Mapping[str, str], sums: Mapping[str, list[str]], runs: list[dict[str, Any]],
+    head: Head,
+    counts: Counts,
+    types: Mapping[str, str],
+    sums: Mapping[str, list[str]],
+    runs: list[dict[str, Any]],
     overwritten: list[list[int]],
 ) -> Manifest:
     """The manifest of a ledger."""

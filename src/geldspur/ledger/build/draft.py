@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -82,12 +81,27 @@ class Draft:
         """Append the output rows that the inputs spend; a coinbase's is the highest value of the type."""
         self.columns["in_prevout"].append(prevout.astype(self.columns["in_prevout"].dtype))
 
-    def add_scripts(self, batch: Batch, ids: Array, types: Array, ends: Array, payload: Array) -> None:
-        """Append which scripts the outputs pay, and the scripts that are new."""
-        base, known = self.rows("payload"), self.rows("script")
+    def add_block_scripts(self, batch: Batch, ids: Array) -> None:
+        """Append how many scripts there are after each of a batch's blocks; before `add_scripts`."""
         seen = np.empty(batch.n_blocks, np.int64)
-        kernels.scripts_seen(ids, batch.block_tx, batch.tx_out, batch.n_blocks, known, seen)
+        kernels.scripts_seen(ids, batch.block_tx, batch.tx_out, batch.n_blocks, self.rows("script"), seen)
         self.columns["block_script"].append(seen)
+
+    def add_edges(self, value: Array, height_and_coinbase: Array) -> None:
+        """Append outputs from before a period; the first transaction's outputs begin behind them."""
+        self.columns["out_value"].append(value)
+        self.columns["edge_height"].append(height_and_coinbase)
+        self.columns["tx_out"].cut(0)
+        self.columns["tx_out"].append(np.array([self.rows("out")], np.int64))
+
+    def add_edge_outpoints(self, outpoints: Array) -> None:
+        """Append which outputs the next edges are: uint8[n,36], txid and vout as on the wire."""
+        self.columns["edge_txid"].append(outpoints[:, :32])
+        self.columns["edge_vout"].append(np.ascontiguousarray(outpoints[:, 32:]).view("<u4").reshape(-1))
+
+    def add_scripts(self, ids: Array, types: Array, ends: Array, payload: Array) -> None:
+        """Append which scripts outputs pay, and the scripts that are new."""
+        base = self.rows("payload")
         if self.rows("script") + len(types) >= NARROW_LIMIT:
             raise GeldspurError("more than 4,294,967,279 different scripts", todo="this version numbers no more")
         self.columns["out_script"].append(ids)

@@ -5,20 +5,19 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from geldspur.errors import GeldspurError
+from geldspur.ledger.build import by_disk, commit, period
 from geldspur.ledger.build import checkpoint as checkpoints
-from geldspur.ledger.build import by_disk, commit
 from geldspur.ledger.build.checkpoint import Checkpoint
 from geldspur.ledger.build.commit import Head
-from geldspur.ledger.build.decode import Piece
 from geldspur.ledger.build.draft import Draft, dtypes_for
 from geldspur.ledger.build.memory import Budget
-from geldspur.ledger.build.pieces import NOTHING, each_piece, link_error
+from geldspur.ledger.build.pieces import NOTHING, add_piece, each_piece
 from geldspur.ledger.build.source_record import record_source
-from geldspur.ledger.build.tables import LinkFault, Tables, TablesTooLarge
+from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.manifests import replace_json
 from geldspur.ledger.sources import Chain, Source
 from geldspur.progress import Progress
-
 
 
 def build(
@@ -28,13 +27,19 @@ def build(
     """Make the ledger; returns how many blocks it holds, up to the tip that an unfinished build began with."""
     work = ledger / "build"
     state = checkpoints.load(work) if work.is_dir() else None
-    if state is None or not checkpoints.fits(state, chain, ledger / "columns", from_height):
+    if from_height or state is None or not checkpoints.fits(state, chain, ledger / "columns", from_height):
         state = _start_over(ledger, chain, from_height, on_disk=False)
     wanted = chain.between(from_height, state.target_height)
     try:
-        if state.stage == "decode" and not state.partitions:
+        if from_height:
+            period.decode_and_link(source, wanted, ledger, state, budget, watch, progress)
+        elif state.stage == "decode" and not state.partitions:
             _decode_and_link(source, wanted, ledger, state, budget, watch, progress)
     except TablesTooLarge:
+        if from_height:
+            raise GeldspurError(
+                "the period is too long for the memory allowed", todo="give more with --memory, or a shorter period"
+            ) from None
         state = _start_over(ledger, chain, from_height, on_disk=True)
     if state.partitions:
         by_disk.decode_and_link(source, wanted, ledger, state, budget, watch, progress)
@@ -81,16 +86,6 @@ def _decode_and_link(
     state.save(ledger / "build")
 
 
-def add_piece(draft: Draft, tables: Tables, piece: Piece, share_done: float) -> None:
-    """Append a piece to the draft, linked in memory."""
-    draft.add_blocks(piece)
-    try:
-        draft.add_links(tables.link(piece, share_done))
-    except LinkFault as fault:
-        raise link_error(piece, fault) from None
-    draft.add_scripts(piece.batch, *tables.assign_scripts(piece, share_done))
-
-
 def _derive(source: Source, chain: Chain, ledger: Path, state: Checkpoint, budget: Budget) -> None:
     columns, counts = ledger / "columns", state.counts
     types = commit.settle_types(columns, counts)
@@ -104,5 +99,3 @@ def _derive(source: Source, chain: Chain, ledger: Path, state: Checkpoint, budge
     record_source(ledger, source, chain, 0)
     commit.sync_columns(columns)
     replace_json(ledger / "manifest.json", commit.manifest_of(head, counts, types, sums, [run], state.twins))
-
-

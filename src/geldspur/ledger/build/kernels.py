@@ -22,7 +22,8 @@ NO_SCRIPT = np.uint32(0xFFFFFFFF)
 OK, UNKNOWN_TX, NO_SUCH_OUTPUT = 0, 1, 2
 
 _OP_RETURN = 9
-_GROUP = 32
+_AHEAD = 32
+_GROUP = 128
 _LOW = np.uint64(0xFFFFFFFF)
 
 
@@ -43,8 +44,8 @@ def insert_txids(table, shift, key, txid, base, first, end, twin_new, twin_old, 
     for row in range(first, end):
         hashes[row - first] = txid_hash(k0, k1, ids, 32 * row)
     for row in range(first, end):
-        if row + _GROUP < end:
-            prefetch(table, np.int64(hashes[row + _GROUP - first] >> shift))
+        if row + _AHEAD < end:
+            prefetch(table, np.int64(hashes[row + _AHEAD - first] >> shift))
         h = hashes[row - first]
         tag = h & _LOW
         slot = np.int64(h >> shift)
@@ -74,35 +75,31 @@ def is_null_outpoint(window, at):
 
 
 @njit(cache=True, nogil=True)
-def find_prevout_txs(table, shift, key, base, txid, tx_out, buf, in_at, count, hashes, found):
+def find_prevout_txs(table, shift, key, base, txid, buf, in_at, count, hashes, found):
     """For each of `count` inputs the row of the transaction that it spends from: `found` int64, -1 where none.
 
-    `in_at` uint32: where in `buf` each input's 36-byte outpoint lies. `hashes` uint64 is scratch. `txid` and
-    `tx_out` are those of the whole ledger.
+    `in_at` uint32: where in `buf` each input's 36-byte outpoint lies. `hashes` uint64 is scratch. `txid` is
+    that of the whole ledger.
     """
     mask = table.size - 1
     ids, data, k0, k1 = window_of(txid), window_of(buf), key[0], key[1]
     flat = txid.reshape(txid.size)
-    for i in range(count):
-        hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
-    for i in range(min(_GROUP, count)):
-        prefetch(table, np.int64(hashes[i] >> shift))
-    for first in range(0, count + _GROUP, _GROUP):
-        for i in range(first, min(first + _GROUP, count)):
-            if i + _GROUP < count:
-                prefetch(table, np.int64(hashes[i + _GROUP] >> shift))
+    for first in range(0, count, _GROUP):
+        end = min(first + _GROUP, count)
+        for i in range(first, end):
+            hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
+            prefetch(table, np.int64(hashes[i] >> shift))
+        for i in range(first, end):
             tag = hashes[i] & _LOW
             slot = np.int64(hashes[i] >> shift)
             found[i] = -1
             while table[slot] != 0:
                 if table[slot] >> np.uint64(32) == tag:
-                    row = base + np.int64(table[slot] & _LOW) - 1
-                    found[i] = row
-                    prefetch(flat, 32 * row)
-                    prefetch(tx_out, row)
+                    found[i] = base + np.int64(table[slot] & _LOW) - 1
+                    prefetch(flat, 32 * found[i])
                     break
                 slot = (slot + 1) & mask
-        for i in range(max(first - _GROUP, 0), min(first, count)):
+        for i in range(first, end):
             at = np.int64(in_at[i])
             if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, at, 32):
                 # Another key with the same tag stood first: look at every candidate in full.
@@ -118,8 +115,11 @@ def find_prevout_txs(table, shift, key, base, txid, tx_out, buf, in_at, count, h
 
 
 @njit(cache=True, nogil=True)
-def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, twin_old, prevout):
+def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, twin_old, edge, end_edge, prevout):
     """Turn found transactions into output rows, in ledger order.
+
+    Where a transaction is not known the input spends the next edge, `edge` up to `end_edge` (a period ledger's
+    outputs from before it, in the order in which they are spent).
 
     `tx_in` int64[count_tx + 1] is batch-local, `found` int64 a row a input (-1 unknown). `twin_new` int64,
     ascending, and `twin_old`: rows that took over an older row's txid; an input before the newer one still
@@ -131,6 +131,8 @@ def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, 
         row = first_tx + t
         for i in range(tx_in[t], tx_in[t + 1]):
             at = np.int64(in_at[i])
+            if i + _AHEAD < found.size:
+                prefetch(tx_out, found[i + _AHEAD])
             if is_null_outpoint(data, at):
                 prevout[i] = UNLINKED
                 continue
@@ -140,6 +142,10 @@ def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, 
                 for k in range(twin_new.size):
                     if twin_new[k] == newer:
                         of = twin_old[k]
+            if of < 0 and edge < end_edge:
+                prevout[i] = np.uint64(edge)
+                edge += 1
+                continue
             if of < 0:
                 return UNKNOWN_TX, i
             output = np.int64(tx_out[of]) + np.int64(load_u32(data, at + 32))
@@ -152,87 +158,86 @@ def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, 
 # Scripts
 
 
-@njit(cache=True, nogil=True)
-def hash_scripts(key, buf, out_type, out_at, out_length, count, hashes):
-    """Keyed hash of each of a batch's scripts into `hashes` uint64."""
-    data, k0, k1 = window_of(buf), key[0], key[1]
-    for o in range(count):
-        hashes[o] = 0
-        if out_type[o] != _OP_RETURN:
-            hashes[o] = script_hash(k0, k1, out_type[o], data, np.int64(out_at[o]), np.int64(out_length[o]))
+@njit(cache=True, nogil=True, inline="always")
+def _is_script(s, kind, script_type, script_at, known, data, at, length):
+    start = np.int64(script_at[s])
+    if script_type[s] != kind or np.int64(script_at[s + 1]) - start != length:
+        return False
+    return same_bytes(known, start, data, at, length)
 
 
 @njit(cache=True, nogil=True)
 def assign_scripts(
-    table, shift, hashes, out_type, out_at, out_length, buf, count, known,
+    table, shift, key, out_type, out_at, out_length, buf, count, older,
     script_type, script_at, payload, n_scripts, new_type, new_at, new_payload, out_script,
 ):  # fmt: skip
     """Give each of the batch's `count` outputs the id of its script; new scripts get the next ids.
 
     `script_type`, `script_at`, `payload` hold the `n_scripts` known ones; new ones are written to `new_type`,
-    `new_at` (int64, one more) and `new_payload`, which have room for all of the batch's. `known` int64: the id
-    that an older look-up run has for the script, -1 where none (empty: there is no such run). Writes
-    `out_script` uint32 and returns the numbers of new scripts and of entries made in the table: known scripts of an
-    older run are entered too.
+    `new_at` (int64, one more) and `new_payload`, which have room for all of the batch's. `older` int64: ids that
+    look-up runs of older ranges have, -1 where none (empty: there are no such runs). Writes `out_script` uint32
+    and returns the number of new scripts.
     """
     mask = table.size - 1
     data, old, own = window_of(buf), window_of(payload), window_of(new_payload)
-    new, entered, end = 0, 0, 0
+    k0, k1 = key[0], key[1]
+    hashes = np.empty(_GROUP, np.uint64)
+    hint = np.empty(_GROUP, np.int64)
+    new = 0
+    end = 0
     new_at[0] = 0
-    for o in range(min(2 * _GROUP, count)):
-        prefetch(table, np.int64(hashes[o] >> shift))
-    for o in range(count):
-        if o + 2 * _GROUP < count:
-            prefetch(table, np.int64(hashes[o + 2 * _GROUP] >> shift))
-        for step in range(2):
-            ahead = o + (_GROUP if step == 0 else _GROUP // 2)
-            if ahead < count:
-                hint = table[np.int64(hashes[ahead] >> shift)]
-                s = np.int64(hint & _LOW) - 1
-                if hint >> np.uint64(32) == hashes[ahead] & _LOW and 0 <= s < n_scripts:
-                    if step == 0:
-                        prefetch(script_at, s)
-                        prefetch(script_type, s)
+    for first in range(0, count, _GROUP):
+        size = min(_GROUP, count - first)
+        for k in range(size):
+            o = first + k
+            if out_type[o] != _OP_RETURN:
+                hashes[k] = script_hash(k0, k1, out_type[o], data, np.int64(out_at[o]), np.int64(out_length[o]))
+                prefetch(table, np.int64(hashes[k] >> shift))
+        for k in range(size):
+            hint[k] = -1
+            if out_type[first + k] != _OP_RETURN:
+                slot = table[np.int64(hashes[k] >> shift)]
+                s = np.int64(slot & _LOW) - 1
+                if slot >> np.uint64(32) == hashes[k] & _LOW and 0 <= s < n_scripts:
+                    hint[k] = s
+                    prefetch(script_at, s)
+                    prefetch(script_type, s)
+        for k in range(size):
+            if hint[k] >= 0:
+                prefetch(payload, np.int64(script_at[hint[k]]))
+        for k in range(size):
+            o = first + k
+            kind = out_type[o]
+            if kind == _OP_RETURN:
+                out_script[o] = NO_SCRIPT
+                continue
+            at, length = np.int64(out_at[o]), np.int64(out_length[o])
+            tag = hashes[k] & _LOW
+            slot = np.int64(hashes[k] >> shift)
+            found = np.int64(-1)
+            while table[slot] != 0:
+                if table[slot] >> np.uint64(32) == tag:
+                    s = np.int64(table[slot] & _LOW) - 1
+                    if s >= n_scripts:
+                        same = _is_script(s - n_scripts, kind, new_type, new_at, own, data, at, length)
                     else:
-                        prefetch(payload, np.int64(script_at[s]))
-        kind = out_type[o]
-        if kind == _OP_RETURN:
-            out_script[o] = NO_SCRIPT
-            continue
-        at, length = np.int64(out_at[o]), np.int64(out_length[o])
-        tag = hashes[o] & _LOW
-        slot = np.int64(hashes[o] >> shift)
-        found = np.int64(-1)
-        while table[slot] != 0:
-            if table[slot] >> np.uint64(32) == tag:
-                s = np.int64(table[slot] & _LOW) - 1
-                if s >= n_scripts:
-                    start = np.int64(new_at[s - n_scripts])
-                    same = new_type[s - n_scripts] == kind and new_at[s - n_scripts + 1] - start == length
-                    if same and same_bytes(own, start, data, at, length):
+                        same = _is_script(s, kind, script_type, script_at, old, data, at, length)
+                    if same:
                         found = s
                         break
-                else:
-                    start = np.int64(script_at[s])
-                    same = script_type[s] == kind and np.int64(script_at[s + 1]) - start == length
-                    if same and same_bytes(old, start, data, at, length):
-                        found = s
-                        break
-            slot = (slot + 1) & mask
-        if found < 0:
-            if known.size > 0 and known[o] >= 0:
-                found = known[o]
-            else:
+                slot = (slot + 1) & mask
+            if found < 0 and older.size > 0:
+                found = older[o]
+            if found < 0:
                 found = n_scripts + new
                 new_type[new] = kind
                 copy_bytes(own, end, data, at, length)
                 end += length
                 new += 1
                 new_at[new] = end
-            table[slot] = (tag << np.uint64(32)) | np.uint64(found + 1)
-            entered += 1
-        out_script[o] = np.uint32(found)
-    return new, entered
+                table[slot] = (tag << np.uint64(32)) | np.uint64(found + 1)
+            out_script[o] = np.uint32(found)
+    return new
 
 
 @njit(cache=True, nogil=True)

@@ -12,7 +12,8 @@ from geldspur.ledger.build.checkpoint import Checkpoint
 from geldspur.ledger.build.decode import AGAIN, Piece, decoded
 from geldspur.ledger.build.draft import Draft
 from geldspur.ledger.build.memory import Budget
-from geldspur.ledger.build.tables import LinkFault
+from geldspur.ledger.build.tables import LinkFault, Outputs, Tables
+from geldspur.ledger.columnfile import Array
 from geldspur.ledger.sources import Chain, Source
 from geldspur.progress import Progress
 
@@ -47,6 +48,20 @@ def each_piece(
                 state.save(ledger / "build")
                 saved = time.monotonic()
     note()
+
+
+def add_piece(draft: Draft, tables: Tables, piece: Piece, share_done: float, edges: tuple[int, int] = (0, 0)) -> Array:
+    """Append a piece to the draft, linked in memory; returns the output rows that its inputs spend."""
+    draft.add_blocks(piece)
+    try:
+        prevout = tables.link(piece, share_done, edges)
+    except LinkFault as fault:
+        raise link_error(piece, fault) from None
+    draft.add_links(prevout)
+    ids, *new = tables.assign_scripts(Outputs.of(piece), share_done)
+    draft.add_block_scripts(piece.batch, ids)
+    draft.add_scripts(ids, *new)
+    return prevout
 
 
 def link_error(piece: Piece, fault: LinkFault) -> GeldspurError:

@@ -8,8 +8,8 @@ from geldspur.errors import GeldspurError, UsageError
 from geldspur.ledger.build import append, commit, first
 from geldspur.ledger.build.memory import Budget, anonymous_bytes, budget_of
 from geldspur.ledger.build.recover import recover
-from geldspur.ledger.core_files import CoreFiles
 from geldspur.ledger.manifests import counts_of, is_ledger, read_manifest, writing
+from geldspur.ledger.open_source import open_source
 from geldspur.ledger.sources import Source
 from geldspur.progress import SILENT, Progress
 
@@ -39,7 +39,7 @@ class IndexReport:
 
 
 def index(
-    source: Path | Source,
+    source: Path | str | Source,
     ledger: Path,
     *,
     network: Network | None = None,
@@ -47,9 +47,10 @@ def index(
     to_height: int | None = None,
     memory: int | None = None,
     threads: int | None = None,
+    login: Path | None = None,
     progress: Progress = SILENT,
 ) -> IndexReport:
-    """Bring the ledger directory `ledger` to the best chain of `source` (a path: Bitcoin Core's block files).
+    """Bring the ledger directory `ledger` to the best chain of `source`, which may be what `open_source` takes.
 
     The result depends on the blocks alone: not on the order or number of files, their obfuscation, the number
     of threads, or `memory`, the bytes that the build may hold at once. With `from_height` above 0 a first build
@@ -59,9 +60,9 @@ def index(
     Raises `GeldspurError` for files that are damaged, cut off, foreign or incomplete.
     """
     budget = budget_of(memory, threads)
-    if isinstance(source, Path):
-        _check_target(source, ledger)
-        source = CoreFiles(source, network, progress)
+    if isinstance(source, Path | str):
+        _check_target(Path(source), ledger)
+        source = open_source(str(source), network, login, progress)
     if network is not None and source.network is not network:
         raise GeldspurError(f"the source is of {source.network.name}, not of {network.name}", todo="check --network")
     watch = _Watch()
@@ -74,8 +75,9 @@ def index(
     manifest = read_manifest(ledger)
     counts = counts_of(manifest)
     return IndexReport(
-        ledger, manifest["network"], manifest["heights"][0], manifest["heights"][1], manifest["tip_hash"], counts["block"], done.added,
-        done.rolled_back, done.stale, done.duplicates, counts["tx"], counts["in"], counts["out"], counts["script"],
+        ledger, manifest["network"], manifest["heights"][0], manifest["heights"][1], manifest["tip_hash"],
+        counts["block"], done.added, done.rolled_back, done.stale, done.duplicates,
+        counts["tx"], counts["in"], counts["out"], counts["script"],
         counts["edge"], done.bytes_read, watch.peak, [*source.notes, *done.notes],
     )  # fmt: skip
 
@@ -104,12 +106,12 @@ def _begin(
     source: Source, ledger: Path, from_height: int, to_height: int | None, budget: Budget, watch: _Watch,
     progress: Progress,
 ) -> _Done:  # fmt: skip
-    chain = source.chain(to_height)
+    chain = source.chain(to_height, from_height=from_height)
     built = first.build(source, chain, ledger, from_height, budget, watch.look, progress)
-    done = _Done(built, 0, len(chain.stale), chain.duplicates, int(chain.size[from_height:].sum()))
+    done = _Done(built, 0, len(chain.stale), chain.duplicates, int(chain.size.sum()))
     if chain.tied:
         done.notes = ("two tips carry equal work; the one with the smaller hash was taken",)
-    if built + from_height < len(chain):  # a build that was resumed ends at the tip that it began with
+    if built < len(chain):  # a build that was resumed ends at the tip that it began with
         more = _update(source, ledger, from_height, to_height, budget, watch, progress)
         done.added += more.added
     return done
@@ -146,12 +148,12 @@ def _update(
 
 def _same_period(store: append.Store, source: Source, from_height: int, to_height: int | None) -> _Done:
     """A period ledger's first rows are what was funded before it, so that it can't grow: it is made again."""
-    chain = source.chain(to_height)
-    same = store.first_height == from_height and chain.first_height + len(chain) - 1 == store.tip_height
+    chain = source.chain(to_height, from_height=store.first_height)
+    same = store.first_height == from_height and chain.tip_height == store.tip_height
     if same and chain.hash[-1].tobytes() == store.block_hash[-1].tobytes():
         return _Done(0, 0, len(chain.stale), chain.duplicates)
     raise GeldspurError(
-        f"this ledger holds the period of heights {store.first_height:,} to {store.tip_height:,}, which can't be changed",
+        f"this ledger holds the period of heights {store.first_height:,} to {store.tip_height:,}, and can't grow",
         where=str(store.folder),
         todo="index the wanted heights into a new folder with --from-height and --to-height",
     )

@@ -18,16 +18,33 @@ _LOAD = 0.65
 _LEAST_BITS = 16
 
 
-class TablesTooLarge(Exception):  # noqa: N818 - not an error: the build goes on with partitions on disk
+class TablesTooLarge(Exception):
     """The tables would outgrow the memory budget."""
 
 
 @dataclass(slots=True)
-class LinkFault(Exception):  # noqa: N818
+class LinkFault(Exception):
     """An input of a batch that spends nothing known: reason as in `build.kernels`, batch-local row."""
 
     reason: int
     row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Outputs whose scripts lie in a buffer: types uint8, at and length uint32 of each payload."""
+
+    buf: Array
+    types: Array
+    at: Array
+    length: Array
+    count: int
+
+    @classmethod
+    def of(cls, piece: Piece) -> "Outputs":
+        """A piece's own."""
+        batch = piece.batch
+        return cls(piece.buf, batch.out_type, batch.out_at, batch.out_length, batch.n_out)
 
 
 class _Table:
@@ -71,7 +88,6 @@ class Tables:
         self._first_tx = draft.range_start["tx"]
         self._first_script = draft.range_start["script"]
         self._txs, self._scripts = _Table(), _Table()
-        self._scripts_entered = 0
         self._key = np.array([secrets.randbits(64), secrets.randbits(64)], np.uint64)
         self._hashes: Array = np.empty(1024, np.uint64)
         self._found: Array = np.empty(1024, np.int64)
@@ -86,25 +102,25 @@ class Tables:
         if n_scripts > self._first_script:
             self._renew_scripts(n_scripts, 1.0, n_scripts - self._first_script)
 
-    def link(self, piece: Piece, share_done: float) -> Array:
+    def link(self, piece: Piece, share_done: float, edges: tuple[int, int] = (0, 0)) -> Array:
         """The output row that each of the batch's inputs spends; its transactions are in the draft already.
 
         `share_done` (0..1], how much of the range the batch completes, foretells how large the tables will be.
-        Raises `LinkFault`.
+        `edges`: the rows of a period ledger's outputs from before it that are still to be spent. Raises `LinkFault`.
         """
         batch, buf, draft = piece.batch, piece.buf, self._draft
         txid = draft.columns["tx_id"].mapped()
         tx_out = draft.columns["tx_out"].mapped()
         end = draft.rows("tx")
         first = end - batch.n_tx
-        self._scratch(max(batch.n_in, batch.n_tx, batch.n_out))
+        self._scratch(max(batch.n_in, batch.n_tx))
         if self._txs.is_short_for(end - self._first_tx):
             self._renew_txs(first, share_done, end)
         self._insert_txs(first, end)
         self._find_older_twins(first, end)
         found = self._found[: batch.n_in]
         kernels.find_prevout_txs(
-            self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, tx_out, buf, batch.in_at,
+            self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, buf, batch.in_at,
             batch.n_in, self._hashes, found,
         )  # fmt: skip
         for run in self._runs:
@@ -114,7 +130,7 @@ class Tables:
             )  # fmt: skip
         prevout = np.empty(batch.n_in, np.uint64)
         fault, row = kernels.link_inputs(
-            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), prevout
+            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), *edges, prevout
         )
         if fault:
             raise LinkFault(fault, row)
@@ -162,37 +178,33 @@ class Tables:
         """(later row, earlier row) of transactions of one id, the later within the range; in order of the later."""
         return sorted([*zip(self._twins[0].tolist(), self._twins[1].tolist(), strict=True), *self._older_twins])
 
-    def assign_scripts(self, piece: Piece, share_done: float) -> tuple[Array, Array, Array, Array]:
-        """Ids of the scripts that the batch's outputs pay, and its new scripts: types, offsets, payload."""
-        batch, buf, columns = piece.batch, piece.buf, self._draft.columns
+    def assign_scripts(self, outputs: Outputs, share_done: float) -> tuple[Array, Array, Array, Array]:
+        """Ids of the scripts that outputs pay, and the new scripts among them: types, offsets, payload."""
+        buf, columns = outputs.buf, self._draft.columns
         n_scripts = self._draft.rows("script")
-        self._scratch(batch.n_out)
-        if self._scripts.is_short_for(self._scripts_entered + batch.n_out):
-            self._renew_scripts(n_scripts, share_done, self._scripts_entered + batch.n_out)
-        known = np.full(batch.n_out if self._runs else 0, -1, np.int64)
+        if self._scripts.is_short_for(n_scripts + outputs.count - self._first_script):
+            self._renew_scripts(n_scripts, share_done, n_scripts + outputs.count - self._first_script)
         script_columns = [columns[n].mapped() for n in ("script_type", "script_at", "script_payload")]
-        outputs = (batch.out_type, batch.out_at, batch.out_length)
+        what = (outputs.types, outputs.at, outputs.length)
+        older = np.full(outputs.count if self._runs else 0, -1, np.int64)
         for run in self._runs:
             lookup.find_scripts_in_run(
                 np.array(run.key, np.uint64), _bits(run.script_bucket), run.script_bucket, run.script_order,
-                run.script_tag, run.scripts[1], *script_columns, *outputs, buf, batch.n_out, known,
+                run.script_tag, run.scripts[1], *script_columns, *what, buf, outputs.count, older,
             )  # fmt: skip
-        kernels.hash_scripts(self._key, buf, *outputs, batch.n_out, self._hashes)
-        new_type = np.empty(batch.n_out, np.uint8)
-        new_at = np.empty(batch.n_out + 1, np.int64)
-        new_payload = np.empty(int(batch.out_length[: batch.n_out].sum()), np.uint8)
-        ids = np.empty(batch.n_out, np.uint32)
-        new, entered = kernels.assign_scripts(
-            self._scripts.slots, self._scripts.shift, self._hashes, *outputs, buf, batch.n_out, known,
-            *script_columns, n_scripts, new_type, new_at, new_payload, ids,
+        new_type = np.empty(outputs.count, np.uint8)
+        new_at = np.empty(outputs.count + 1, np.int64)
+        new_payload = np.empty(int(outputs.length[: outputs.count].sum()), np.uint8)
+        ids = np.empty(outputs.count, np.uint32)
+        new = kernels.assign_scripts(
+            self._scripts.slots, self._scripts.shift, self._key, *what, buf, outputs.count, older, *script_columns,
+            n_scripts, new_type, new_at, new_payload, ids,
         )  # fmt: skip
-        self._scripts_entered += entered
         return ids, new_type[:new], new_at[1 : new + 1], new_payload[: new_at[new]]
 
     def _renew_scripts(self, rows: int, share_done: float, have: int) -> None:
         """Enter the range's scripts anew; known ones of older runs are found there again when they are met."""
         self._scripts.renew(have, _expected(have, share_done), self._budget // 2)
-        self._scripts_entered = rows - self._first_script
         columns = self._draft.columns
         kernels.insert_scripts(
             self._scripts.slots, self._scripts.shift, self._key, columns["script_type"].mapped(),

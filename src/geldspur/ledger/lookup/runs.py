@@ -64,6 +64,10 @@ class Run:
         )
         return [s for s in found if s < self.scripts[1]]
 
+    def start_of(self, script: int) -> Array:
+        """The place that tells where a script's outputs are; empty where that takes a search."""
+        return self.out_start[script : script + 2] if self.out_scripts is None else self.out_start[:0]
+
     def outputs_of(self, script: int) -> Array:
         """Rows of the run's outputs that pay a script, ascending."""
         if self.out_scripts is None:

@@ -12,7 +12,6 @@ from geldspur.bitcoin.words import (
     copy_bytes,
     load_u8,
     load_u32,
-
     prefetch,
     same_bytes,
     store_u8,
@@ -338,5 +337,3 @@ def scripts_after_blocks(out_script, first_output, bounds, known, seen):
                 known = np.int64(s) + 1
             o += 1
         seen[b] = known
-
-

@@ -20,7 +20,7 @@ Streams = Mapping[str, list[int]]
 
 
 @dataclass(slots=True)
-class ReplayFault(Exception):  # noqa: N818 - told to the user as a GeldspurError by whoever knows the blocks
+class ReplayFault(Exception):
     """An input that spends nothing known: why, and its row."""
 
     reason: int
