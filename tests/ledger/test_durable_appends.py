@@ -181,3 +181,23 @@ def test_a_range_whose_tables_are_too_large_is_appended_in_parts(tmp_path, monke
     index(blocks, ledger)
     check(ledger, branch)
     same_when_compacted(ledger, rebuilt(tmp_path, branch))
+
+
+def test_appends_in_little_memory(tmp_path, monkeypatch):
+    """Runs are then sorted in many passes."""
+    from geldspur.ledger.build import append
+    from geldspur.ledger.build.memory import Budget
+    from geldspur.ledger.build.tables import Tables
+
+    branch = Branch().grow(random.Random(3), 60)
+    blocks = write_branches(tmp_path / "blocks", branch)
+    folders = [tmp_path / name for name in ("much", "little")]
+    for folder in folders:
+        index(blocks, folder, to_height=20)
+        index(blocks, folder)
+        monkeypatch.setattr(Budget, "tables", property(lambda self: 1_500))
+        monkeypatch.setattr(append, "Tables", lambda draft, runs, budget: Tables(draft, runs, 1 << 30))
+        if folder == folders[0]:
+            monkeypatch.setattr("geldspur.ledger.build.first.Tables", lambda d, r, budget: Tables(d, r, 1 << 30))
+    check(folders[1], branch)
+    assert differing(bytes_of(folders[0]), bytes_of(folders[1])) == []

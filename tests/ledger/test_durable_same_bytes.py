@@ -4,13 +4,14 @@ import random
 
 import pytest
 
-from chains import Branch, write_blocks, write_branches
-from geldspur.ledger import index
+from chains import Branch, spendable, write_blocks, write_branches
+from geldspur.ledger import NO_SCRIPT, Ledger, index
 from geldspur.ledger.build import by_disk, first
 from geldspur.ledger.build.memory import LEAST, Budget
 from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.lookup import make
 from ledger_facts import bytes_of, check, differing
+from tiny_chain import TinyChain, table
 
 
 @pytest.fixture
@@ -45,13 +46,15 @@ def test_threads_memory_batches_and_ways_of_linking(tmp_path, chain, monkeypatch
         raise TablesTooLarge
 
     monkeypatch.setattr(first, "Tables", refuse)
-    for partitions in (1, 2, 128):
+    for partitions in (2, 16, 128):
         monkeypatch.setattr(by_disk, "PARTITIONS", partitions)
         same(f"disk-{partitions}", threads=2)
+    monkeypatch.setattr(Budget, "tables", property(lambda self: 64))
+    same("disk-in-little-memory")
 
 
 def test_tables_that_turn_out_too_large_on_the_way(tmp_path, chain, monkeypatch):
-    branch, blocks = chain
+    _, blocks = chain
     index(blocks, tmp_path / "plain")
     monkeypatch.setattr(Budget, "batch_bytes", property(lambda self: 5_000))
 
@@ -87,3 +90,22 @@ def test_the_four_forms_of_one_chain(tmp_path, unpacked):
     for form in ("A-xor", "A-ooo", "A-multi"):
         index(unpacked(form), tmp_path / form, threads=1)
         assert differing(bytes_of(tmp_path / form), whole) == [], form
+
+
+def test_odd_transactions_are_linked_as_they_say(tmp_path, unpacked):
+    case = unpacked("A")
+    index(case, tmp_path / "A")
+    ledger, chain = Ledger(tmp_path / "A"), TinyChain(case)
+    odd = [row["txid"] for row in table(case / "truth" / "odd_txs.csv") if row["txid"] in chain.where]
+    assert len(odd) > 20
+    scripts = {}
+    for txid in odd:
+        row, plain = ledger.tx_index(txid), chain.tx(txid)
+        first, end = int(ledger.tx_out[row]), int(ledger.tx_out[row + 1])
+        assert [(ledger.txid(of), vout) for of, vout in ledger.prevouts(row)] == plain.inputs
+        assert ledger.out_value[first:end].tolist() == [value for value, _ in plain.outputs]
+        for script, (_, raw) in zip(ledger.out_script[first:end].tolist(), plain.outputs, strict=True):
+            assert (script != NO_SCRIPT) == spendable(raw)
+            assert scripts.setdefault(raw, script) == script
+    spent = [script for raw, script in scripts.items() if spendable(raw)]
+    assert len(set(spent)) == len(spent) > 20

@@ -87,7 +87,7 @@ def _scripts(ledger: Path, state: Checkpoint, budget: Budget, progress: Progress
     with progress.task("Matching scripts", sum(state.streams["out"]), "B") as task:
         known = match_scripts(work, _key(state), state.streams, _threads(state, budget), task)
     with progress.task("Numbering scripts", state.counts["out"], "outputs") as task:
-        found = replay_scripts(work, columns, state.dtypes, state.counts, state.streams, known, task)
+        found = replay_scripts(work, columns, state.dtypes, state.counts, state.streams, known, budget.tables, task)
     state.counts, state.stage = {**state.counts, **found}, "derive"
     state.save(work)
     for path in work.iterdir():

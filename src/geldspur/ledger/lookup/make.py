@@ -17,6 +17,8 @@ from geldspur.ledger.lookup.runs import Range
 
 _CHUNK = 1 << 18
 _PER_BUCKET = 8
+_BYTES_TO_SORT = 48
+"""What sorting one output by its script takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ def make_run(
     if outs[0] == 0:
         columns |= _outputs_by_script(folder, primary.out_script, scripts[1], outs, budget)
     else:
-        columns |= _outputs_of_few(folder, primary.out_script, outs)
+        columns |= _outputs_of_few(folder, primary.out_script, scripts[1], outs, budget)
     return {
         "key": [int(word) for word in key], "txs": list(txs), "scripts": list(scripts), "outs": list(outs),
         "columns": columns,
@@ -154,24 +156,27 @@ def _slices(end: int, start: int = 0) -> Iterator[slice]:
         yield slice(first, min(first + (1 << 22), end))
 
 
-def _outputs_of_few(folder: Path, out_script: Array, outs: Range) -> dict[str, Any]:
-    """The outputs of an appended range by script; a range is bounded, so this fits memory."""
-    paid = np.asarray(out_script[outs[0] : outs[1]])
-    rows = np.flatnonzero(paid != 0xFFFFFFFF)
-    order = np.argsort(paid[rows], kind="stable")
-    scripts, start = np.unique(paid[rows][order], return_index=True)
-    dtype = row_dtype(outs[1])
-    parts = {
-        "out_scripts": (scripts, np.dtype("<u4")),
-        "out_start": (np.append(start, len(rows)), np.dtype("<u4")),
-        "outputs": (rows[order] + outs[0], dtype),
+def _outputs_of_few(folder: Path, out_script: Array, n_scripts: int, outs: Range, budget: int) -> dict[str, Any]:
+    """The outputs of an appended range by script: of all scripts at once where that fits the budget."""
+    step = max(1, n_scripts // (1 + _BYTES_TO_SORT * (outs[1] - outs[0]) // max(budget, 1)) + 1)
+    files = {
+        "out_scripts": _Output(folder, "out_scripts", np.dtype("<u4")),
+        "out_start": _Output(folder, "out_start", np.dtype("<u4")),
+        "outputs": _Output(folder, "outputs", row_dtype(outs[1])),
     }
-    entries = {}
-    for name, (array, of) in parts.items():
-        out = _Output(folder, name, of)
-        out.write(array)
-        entries[name] = out.done()
-    return entries
+    done = 0
+    for low in range(0, n_scripts, step):
+        high = min(low + step, n_scripts)
+        pieces = ((piece.start, out_script[piece]) for piece in _slices(outs[1], outs[0]))
+        rows = np.concatenate([first + np.flatnonzero((paid >= low) & (paid < high)) for first, paid in pieces])
+        order = np.argsort(out_script[rows], kind="stable")
+        scripts, start = np.unique(out_script[rows][order], return_index=True)
+        files["out_scripts"].write(scripts)
+        files["out_start"].write(start + done)
+        files["outputs"].write(rows[order])
+        done += len(rows)
+    files["out_start"].write(np.array([done]))
+    return {name: file.done() for name, file in files.items()}
 
 
 def spenders(

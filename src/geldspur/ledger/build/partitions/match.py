@@ -123,11 +123,16 @@ class _Numbers:
         return piece[at:]
 
     def _make_room(self, more: int) -> None:
-        """Room for all that a piece of so many bytes could bring, at the least that a script takes."""
+        """Room for the scripts of so many bytes, and for at least one more in the table.
+
+        Arrays grow where they lie, by little: copies of them side by side would take twice the memory.
+        """
         if self.end + more > len(self.blob):
-            self.blob = np.concatenate([self.blob[: self.end], np.empty(len(self.blob) + more, np.uint8)])
-        if 2 * self.known > len(self._table):
-            self._table = np.zeros(4 * len(self._table), np.uint64)
+            self.blob.resize(self.end + self.end // 4 + more, refcheck=False)
+        slots = len(self._table)
+        if 3 * self.known > 2 * (slots - 1):
+            self._table = np.empty(0, np.uint64)  # let go of the old one before the new one is made
+            self._table = np.zeros(2 * slots, np.uint64)
             kernels.renumber(self._table, self._key, self.blob, self.known, self._at)
-        if len(self._at) < len(self._table) + 1:
-            self._at = np.concatenate([self._at[: self.known + 1], np.empty(len(self._table), np.int64)])
+        if len(self._at) < 2 * len(self._table) // 3 + 3:
+            self._at.resize(2 * len(self._table) // 3 + 3, refcheck=False)

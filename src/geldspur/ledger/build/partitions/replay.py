@@ -67,16 +67,19 @@ def replay_inputs(
 
 def replay_scripts(
     work: Path, columns: Path, dtypes: Mapping[str, str], counts: Counts, streams: Streams, known: list[int],
-    task: Task,
+    budget: int, task: Task,
 ) -> dict[str, int]:  # fmt: skip
-    """Write `out_script`, the scripts' columns and `block_script`; returns how many scripts and payload bytes."""
+    """Write `out_script`, the scripts' columns and `block_script`; returns how many scripts and payload bytes.
+
+    Ids beyond `budget` bytes of memory lie in a file. Each partition's are used front to back but for repeats.
+    """
     cursor = np.cumsum([0, *streams["out_rows"]])[:-1].astype(np.int64)
     blob_cursor = np.cumsum([0, *streams["out"]])[:-1].astype(np.int64)
     base = np.cumsum([0, *known])[:-1].astype(np.int64)
     local = _mapped(work / "local.bin", "<u4", sum(streams["out_rows"]))
     blob = _mapped(work / "blob.bin", "u1", sum(streams["out"]))
     part = _mapped(work / "out_part.bin", "u1", counts["out"])
-    ids = np.empty(sum(known), np.uint32)
+    ids = _ids(work, sum(known), budget)
     files = {n: _column(columns, n, dtypes) for n in ("out_script", "script_type", "script_at", "script_payload")}
     files["script_at"].append(np.zeros(1, np.int64))
     out_script, new_type = np.empty(_ROWS, np.uint32), np.empty(_ROWS, np.uint8)
@@ -101,6 +104,12 @@ def replay_scripts(
             file.close()
     _write_block_scripts(columns, dtypes, counts)
     return found
+
+
+def _ids(work: Path, rows: int, budget: int) -> Array:
+    if 4 * rows <= budget:
+        return np.empty(rows, np.uint32)
+    return np.asarray(np.memmap(work / "ids.bin", np.uint32, "w+", shape=(rows,)))
 
 
 def _column(columns: Path, name: str, dtypes: Mapping[str, str]) -> ColumnFile:
