@@ -16,7 +16,6 @@ from geldspur.bitcoin.message_kernels import (
     queue_message,
     queue_stripped,
 )
-from geldspur.bitcoin.sha256 import double_sha256
 from geldspur.bitcoin.sha256_kernels import ready
 from geldspur.bitcoin.words import (
     address_of,
@@ -92,91 +91,6 @@ def _compact(buf, at, end):
     if value > np.uint64(0x7FFFFFFFFFFFFFFF):
         return 0, at, TRUNCATED
     return np.int64(value), at + 1 + width, OK
-
-
-@njit(cache=True)
-def _skip_bytes(buf, at, end):
-    """Step over a length-prefixed string: (start of its content, offset behind it, fault)."""
-    length, at, fault = _compact(buf, at, end)
-    if fault != OK:
-        return at, at, fault
-    if length > end - at:
-        return at, at, TRUNCATED
-    return at, at + length, OK
-
-
-@njit(cache=True)
-def measure_block(buf, start, end):
-    """Walk a whole block in `buf[start:end]` (uint8) and count what it holds.
-
-    Returns (transactions, inputs, outputs, largest transaction in bytes, fault, offset of the fault).
-    """
-    if end > buf.size or start < 0 or end - start < 81:
-        return 0, 0, 0, 0, TRUNCATED, start
-    n_tx, at, fault = _compact(buf, start + 80, end)
-    if fault != OK:
-        return 0, 0, 0, 0, fault, at
-    if n_tx == 0:
-        return 0, 0, 0, 0, NO_TRANSACTION, at
-    n_in = 0
-    n_out = 0
-    largest = 0
-    for _ in range(n_tx):
-        begin = at
-        if end - at < 10:
-            return 0, 0, 0, 0, TRUNCATED, at
-        at += 4
-        segwit = buf[at] == 0 and buf[at + 1] != 0
-        if segwit:
-            if buf[at + 1] != 1:
-                return 0, 0, 0, 0, BAD_FLAG, at
-            at += 2
-        count, at, fault = _compact(buf, at, end)
-        if fault != OK:
-            return 0, 0, 0, 0, fault, at
-        if count == 0:
-            return 0, 0, 0, 0, NO_INPUT, at
-        inputs = count
-        for _i in range(count):
-            if end - at < 36:
-                return 0, 0, 0, 0, TRUNCATED, at
-            _, at, fault = _skip_bytes(buf, at + 36, end)
-            if fault != OK:
-                return 0, 0, 0, 0, fault, at
-            if end - at < 4:
-                return 0, 0, 0, 0, TRUNCATED, at
-            at += 4
-        n_in += count
-        count, at, fault = _compact(buf, at, end)
-        if fault != OK:
-            return 0, 0, 0, 0, fault, at
-        for _i in range(count):
-            if end - at < 8:
-                return 0, 0, 0, 0, TRUNCATED, at
-            _, at, fault = _skip_bytes(buf, at + 8, end)
-            if fault != OK:
-                return 0, 0, 0, 0, fault, at
-        n_out += count
-        if segwit:
-            any_item = False
-            for _i in range(inputs):
-                items, at, fault = _compact(buf, at, end)
-                if fault != OK:
-                    return 0, 0, 0, 0, fault, at
-                any_item = any_item or items > 0
-                for _j in range(items):
-                    _, at, fault = _skip_bytes(buf, at, end)
-                    if fault != OK:
-                        return 0, 0, 0, 0, fault, at
-            if not any_item:
-                return 0, 0, 0, 0, EMPTY_WITNESS, at
-        if end - at < 4:
-            return 0, 0, 0, 0, TRUNCATED, at
-        at += 4
-        largest = max(largest, at - begin)
-    if at != end:
-        return 0, 0, 0, 0, EXTRA_BYTES, at
-    return n_tx, n_in, n_out, largest, OK, at
 
 
 @njit(cache=True)
@@ -304,90 +218,6 @@ def _first_pushes(buf, at, end):
             break
         at += op
     return a, b, c, d
-
-
-@njit(cache=True)
-def decode_block(
-    buf, start, end,
-    txid, version, locktime, size, base_size, tx_in, tx_out,
-    in_txid, in_vout, in_sequence, in_signs,
-    out_value, out_type, out_start, out_end,
-    first_tx, first_in, first_out, scratch,
-):  # fmt: skip
-    """Decode the block in `buf[start:end]`, which `measure_block` has accepted, into columns.
-
-    Rows begin at `first_tx`, `first_in`, `first_out`. Shapes: txid uint8[T,32]; version int32[T]; locktime,
-    size, base_size uint32[T]; tx_in, tx_out int64[T] (first input and output of each transaction); in_txid
-    uint8[I,32]; in_vout, in_sequence uint32[I]; in_signs uint8[I]; out_value int64[O]; out_type uint8[O];
-    out_start, out_end int64[O] (payload of the script in `buf`). `scratch` uint8 must hold the largest
-    transaction and 128 bytes more.
-    """
-    state = np.empty(1, np.uint32)
-    words = np.empty(512, np.uint8)
-    inner = np.empty(192, np.uint8)
-    t, i, o = first_tx, first_in, first_out
-    n_tx, at, _ = _compact(buf, start + 80, end)
-    for _ in range(n_tx):
-        begin = at
-        version[t] = np.int32(_u32(buf, at))
-        at += 4
-        segwit = buf[at] == 0 and buf[at + 1] != 0
-        body = at + 2 if segwit else at
-        inputs, at, _ = _compact(buf, body, end)
-        tx_in[t] = i
-        tx_out[t] = o
-        first_input = i
-        for _i in range(inputs):
-            for b in range(32):
-                in_txid[i, b] = buf[at + b]
-            in_vout[i] = _u32(buf, at + 32)
-            a, at, _ = _skip_bytes(buf, at + 36, end)
-            p, q, k, m = _first_pushes(buf, a, at)
-            in_signs[i] = _signs_of(buf, p, q, k, m) if p >= 0 else 0
-            in_sequence[i] = _u32(buf, at)
-            at += 4
-            i += 1
-        outputs, at, _ = _compact(buf, at, end)
-        for _o in range(outputs):
-            out_value[o] = np.int64(_u32(buf, at)) | np.int64(_u32(buf, at + 4)) << np.int64(32)
-            a, at, _ = _skip_bytes(buf, at + 8, end)
-            out_type[o], out_start[o], out_end[o] = classify(buf, a, at)
-            o += 1
-        body_end = at
-        if segwit:
-            for j in range(inputs):
-                items, at, _ = _compact(buf, at, end)
-                p, q, k, m = -1, -1, -1, -1
-                for _j in range(items):
-                    a, at, _ = _skip_bytes(buf, at, end)
-                    if p < 0 and at > a:
-                        p, q = a, at
-                    elif p >= 0 and k < 0:
-                        k, m = a, at
-                if p >= 0:
-                    in_signs[first_input + j] = _signs_of(buf, p, q, k, m)
-        locktime[t] = _u32(buf, at)
-        at += 4
-        length = 4 + (body_end - body) + 4
-        for b in range(4):
-            scratch[b] = buf[begin + b]
-            scratch[length - 4 + b] = buf[at - 4 + b]
-        for b in range(body_end - body):
-            scratch[4 + b] = buf[body + b]
-        double_sha256(scratch, length, txid[t], state, words, inner)
-        size[t] = at - begin
-        base_size[t] = length
-        t += 1
-
-
-@njit(cache=True)
-def _u32(buf, at):
-    return (
-        np.uint32(buf[at])
-        | np.uint32(buf[at + 1]) << np.uint32(8)
-        | np.uint32(buf[at + 2]) << np.uint32(16)
-        | np.uint32(buf[at + 3]) << np.uint32(24)
-    )
 
 
 def merkle_root(txids, first, count, root, level):

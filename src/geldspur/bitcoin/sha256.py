@@ -13,7 +13,7 @@ from numba import njit
 from numba.core.registry import cpu_target
 
 from geldspur.bitcoin.message_kernels import OWN, QUEUE, QUEUE_BYTES, hash_queue, queue_message
-from geldspur.bitcoin.sha256_kernels import Engine, OpenSsl, Plain, ShaNi, _compress, begin, finish, ready
+from geldspur.bitcoin.sha256_kernels import Engine, OpenSsl, Plain, ShaNi, ready
 from geldspur.bitcoin.words import address_of, window_of
 from geldspur.errors import GeldspurError, UsageError
 
@@ -116,34 +116,3 @@ def chosen() -> Engine:
 def engine() -> str:
     """Name of the engine that hashes in this process: ni, openssl or plain."""
     return _choose(os.environ.get("GELDSPUR_SHA256", ""))[0]
-
-
-SCRATCH_TAIL = 128
-"""Bytes that a message buffer needs behind its message, for the padding."""
-
-
-@njit(cache=True)
-def double_sha256(message, length, out, state, words, inner):
-    """Bitcoin's hash of `message[:length]` into `out` (uint8[32]).
-
-    `message` (uint8) needs `SCRATCH_TAIL` bytes behind `length`, which are overwritten. `words` uint8[WORK_BYTES] and
-    `inner` uint8[>= 160] are scratch.
-    """
-    _digest(message, length, words, inner)
-    _digest(inner, 32, words, out)
-
-
-@njit(cache=True)
-def _digest(message, length, words, out):
-    work = window_of(words)
-    begin(work, 0)
-    message[length] = 0x80
-    end = (length + 9 + 63) // 64 * 64
-    for i in range(length + 1, end - 8):
-        message[i] = 0
-    bits = np.uint64(length) * np.uint64(8)
-    for i in range(8):
-        message[end - 1 - i] = np.uint8((bits >> np.uint64(8 * i)) & np.uint64(0xFF))
-    for at in range(0, end, 64):
-        _compress(work, 0, address_of(message, at, 64))
-    finish(work, 0, address_of(out, 0, 32))

@@ -43,7 +43,7 @@ def ensure_export(ledger: Ledger, progress: Progress = SILENT) -> dict[str, Path
 
     It is made where there is none of the ledger's present state, and those of earlier states are removed.
     """
-    from geldspur.ledger.export import export_parquet  # noqa: PLC0415 - to ask needs no pyarrow, to export does
+    from geldspur.ledger.export import export_parquet
 
     folder = cached_export(ledger)
     if not is_cached(ledger):
