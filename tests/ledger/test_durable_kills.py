@@ -192,5 +192,4 @@ def test_killed_at_each_of_the_last_calls(case):
         check_meanwhile(case, right)
         case.do()
         assert differing(bytes_of(case.ledger), whole) == [], (n, when)
-    # By way of the disk, how many partitions there is something to write to depends on a secret.
     assert killed > len(numbers) // 2

@@ -56,8 +56,7 @@ def test_txids_that_share_their_start_are_told_apart(shared):
     strange[:, 20] = 99
     buf, at = outpoints(np.vstack([ids[order], strange]))
     found, hashes = np.empty(len(at), np.int64), np.empty(len(at), np.uint64)
-    tx_out = np.arange(len(ids) + 1)
-    kernels.find_prevout_txs(table, SHIFT, KEYS, 0, ids, tx_out, buf, at, len(at), hashes, found)
+    kernels.find_prevout_txs(table, SHIFT, KEYS, 0, ids, buf, at, len(at), hashes, found)
     assert found[: len(ids)].tolist() == order.tolist()
     assert set(found[len(ids) :].tolist()) == {-1}
 
@@ -127,13 +126,12 @@ def assign(payloads, kinds, table=None, known=(), old=((), (), b"")):
     length = np.array([len(p) for p in payloads], np.uint32)
     at = (np.cumsum(length) - length).astype(np.uint32)
     n = len(payloads)
-    kind, hashes = np.array(kinds, np.uint8), np.empty(n, np.uint64)
-    kernels.hash_scripts(KEYS, buf, kind, at, length, n, hashes)
+    kind = np.array(kinds, np.uint8)
     old_type, old_at, old_payload = (np.array(old[0], np.uint8), np.array(old[1] or [0], np.int64), old[2])
     new_type, new_at = np.empty(n, np.uint8), np.empty(n + 1, np.int64)
     payload, ids = np.empty(len(data) + 8, np.uint8), np.empty(n, np.uint32)
-    new, _ = kernels.assign_scripts(
-        np.zeros(1 << BITS, np.uint64) if table is None else table, SHIFT, hashes, kind, at, length, buf, n,
+    new = kernels.assign_scripts(
+        np.zeros(1 << BITS, np.uint64) if table is None else table, SHIFT, KEYS, kind, at, length, buf, n,
         np.array(known, np.int64), old_type, old_at, np.frombuffer(old_payload + bytes(8), np.uint8).copy(),
         len(old_type), new_type, new_at, payload, ids,
     )  # fmt: skip
