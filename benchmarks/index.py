@@ -127,8 +127,9 @@ def main() -> None:
         if arguments.cold:
             reading, decoding = cold(arguments.blocks, arguments.threads)
             size = report["bytes_read"]
-            print(f"cold            reading {size / reading / 1e6:,.0f} MB/s, decoding with txids on "
-                  f"{arguments.threads} threads {size / decoding / 1e6:,.0f} MB/s: {reading / decoding:.2f} of it")  # fmt: skip
+            print(f"cold            reading {size / reading / 1e6:,.0f} MB/s, decoding with txids")
+            print(f"                on {arguments.threads} threads {size / decoding / 1e6:,.0f} MB/s: "
+                  f"{reading / decoding:.2f} of it")  # fmt: skip
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"(this program itself held {own:.0f} MiB at most)")
     finally:

@@ -11,6 +11,7 @@ import argparse
 import platform
 import resource
 import time
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -132,6 +133,12 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
     return ids
 
 
+def tell(what: str, rows: int, ours: tuple[float, float], theirs: tuple[float, float]) -> None:
+    """Print both sides' CPU and wall seconds, and the ratio of the former."""
+    print(f"{what:6} {rows:>11,}  ours {ours[0]:6.2f} s CPU ({ours[1]:.2f} wall), "
+          f"DuckDB {theirs[0]:6.2f} ({theirs[1]:.2f}): {ours[0] / theirs[0]:.3f}")  # fmt: skip
+
+
 def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description="Linking and numbering against DuckDB.")
@@ -146,7 +153,7 @@ def main() -> None:
 
     named, spent = outpoints(ledger)
     our_links(ledger, named[:BATCH])
-    ours, wall, prevout = timed(lambda: our_links(ledger, named))
+    ours, wall, prevout = timed(partial(our_links, ledger, named))
     assert np.array_equal(prevout, spent)
     txs = pa.table({"k": np.ascontiguousarray(ledger.tx_id[:, :8]).view("<u8").ravel(), "first": ledger.tx_out[:-1]})
     ins = pa.table({
@@ -161,8 +168,7 @@ def main() -> None:
         lambda: database.execute('SELECT i, txs."first" + vout AS o FROM ins JOIN txs USING (k)').to_arrow_table()
     )
     assert answer.num_rows == len(spent)
-    print(f"links  {len(spent):>11,}  ours {ours:6.2f} s CPU ({wall:.2f} wall), DuckDB {theirs:6.2f} ({their_wall:.2f}): "
-          f"{ours / theirs:.3f}")  # fmt: skip
+    tell("links", len(spent), (ours, wall), (theirs, their_wall))
     del answer, prevout, named, ins, txs
     database.execute("DROP TABLE txs; DROP TABLE ins")
 
@@ -183,8 +189,7 @@ def main() -> None:
         ).to_arrow_table()
     )
     assert answer.num_rows == len(paid)
-    print(f"ids    {len(paid):>11,}  ours {ours:6.2f} s CPU ({wall:.2f} wall), DuckDB {theirs:6.2f} ({their_wall:.2f}): "
-          f"{ours / theirs:.3f}")  # fmt: skip
+    tell("ids", len(paid), (ours, wall), (theirs, their_wall))
 
 
 if __name__ == "__main__":

@@ -1,3 +1,7 @@
 """Follow Bitcoin payments for investigators."""
 
 __version__ = "0.1.0"
+
+from geldspur import kernelcache
+
+kernelcache.prepare()

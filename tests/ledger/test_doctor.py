@@ -617,8 +617,7 @@ def test_compact_puts_a_damaged_look_up_right(whole, tmp_path):
     path = run_folders(ledger)[0] / "tx_tag.bin"
     before = path.read_bytes()
     path.write_bytes(bytes(len(before)))
-    assert "remove the run's folder" in str(damage(examine(ledger))[0].todo)
-    shutil.rmtree(path.parent)
+    assert "geldspur compact" in str(damage(examine(ledger))[0].todo)
     result = CliRunner().invoke(app, ["compact", "--ledger", str(ledger), "--json"])
     assert (result.exit_code, json.loads(result.output)) == (0, {"runs_before": 1})
     assert path.read_bytes() == before

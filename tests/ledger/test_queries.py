@@ -158,7 +158,7 @@ def period_ledger(monkeypatch):
         "out_value": np.array([70, 5, 50, 50, 110], np.int64), "out_script": np.array([0, 0, 1, 1, 0], u4),
         "out_spender": np.array([spent.get(row, 2**32 - 1) for row in range(5)], u4),
         "tx_id": np.arange(96, dtype=np.uint8).reshape(3, 32), "edge_txid": np.full((2, 32), 0xEE, np.uint8),
-        "edge_vout": np.array([7, 8], u4), "edge_height": np.array([90, 91], u4),
+        "edge_vout": np.array([7, 8], u4), "edge_height": np.array([180, 183], u4),
         "block_time": np.array([1_600_000_000, 1_600_000_600], u4),
     }  # fmt: skip
     for name, value in fields.items():

@@ -89,11 +89,10 @@ def _mib(report: Any) -> str:
 
 def _tell_first_use() -> None:
     """The kernels are compiled once, which takes a while without a word."""
-    from geldspur.bitcoin import kernels
+    from geldspur import kernelcache
     from geldspur.cli.output import console_err
 
-    cached = list((Path(kernels.__file__).parent / "__pycache__").glob("kernels._decode_blocks*.nbi"))
-    if not cached:
+    if not kernelcache.is_warm():
         console_err.print("First use: compiling the kernels, which takes some seconds once ...")
 
 

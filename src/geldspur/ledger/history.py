@@ -232,7 +232,7 @@ def inpoint(ledger: Ledger, row: int) -> tuple[str, int]:
 def when(ledger: Ledger, row: int) -> tuple[int, str | None]:
     """Height and time of an output row; no time is known for one from before a period."""
     if row < edge_outputs(ledger):
-        return int(ledger.edge_height[row]), None
+        return int(ledger.edge_height[row]) >> 1, None
     height = ledger.tx_height(ledger.tx_of_output(row))
     return height, block_time(ledger, height)
 

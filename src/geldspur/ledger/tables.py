@@ -134,7 +134,7 @@ def _outputs(ledger: Ledger, first: int, end: int) -> dict[str, Made]:
     height = _heights(ledger, np.maximum(tx, 0))
     if edge.any():
         vout[edge] = ledger.edge_vout[rows[edge]]
-        height[edge] = ledger.edge_height[rows[edge]]
+        height[edge] = ledger.edge_height[rows[edge]] >> 1
     script = np.asarray(ledger.out_script[first:end]).astype(np.int64)
     spenders = np.asarray(ledger.out_spender[first:end])
     unspent = spenders >= ledger.n_inputs

@@ -6,6 +6,7 @@ under way the manifest stands aside, so that nobody reads what is half done, and
 killed build's marks back.
 """
 
+import filecmp
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -226,13 +227,21 @@ def run_of_range(
     ranges = [(start[axis], counts[axis]) for axis in ("tx", "script", "out")]
     entry = make_run(folder, primary, key_of(tip), ranges[0], ranges[1], ranges[2], budget)
     place = ledger / "lookup" / name
-    if place.is_dir():  # the same rows under the same key, so the same bytes, and perhaps in use
+    if place.is_dir() and _same_files(folder, place):  # the same rows under the same key, perhaps in use
         shutil.rmtree(folder)
-    else:
+    else:  # what is there was damaged
+        shutil.rmtree(place, ignore_errors=True)
         folder.rename(place)
     sync(place)
     sync(ledger / "lookup")
     return {"name": name, "heights": list(heights), **entry}
+
+
+def _same_files(a: Path, b: Path) -> bool:
+    names = sorted(path.name for path in a.iterdir())
+    if names != sorted(path.name for path in b.iterdir()):
+        return False
+    return all(filecmp.cmp(a / name, b / name, shallow=False) for name in names)
 
 
 def checksums(
@@ -303,7 +312,7 @@ def manifest_of(
 def remove_unused_runs(ledger: Path, manifest: Manifest) -> None:
     """Delete the runs that the manifest no longer names."""
     used = {run["name"] for run in manifest["runs"]}
-    for folder in (ledger / "lookup").iterdir():
+    for folder in (ledger / "lookup").glob("*"):
         if folder.name not in used:
             shutil.rmtree(folder, ignore_errors=True)
 

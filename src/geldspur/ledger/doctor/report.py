@@ -8,7 +8,7 @@ Severity = Literal["damage", "note"]
 Span = tuple[int, int]
 
 INDEX_AGAIN = "remove the ledger's folder and index the blocks again"
-COMPACT = "remove the run's folder under lookup/ and make it again: geldspur compact --ledger DIR"
+COMPACT = "make it again: geldspur compact --ledger DIR"
 _MOST_OF_ONE = 20
 
 

@@ -1,0 +1,63 @@
+"""Where compiled kernels are kept: a folder for each state of their sources.
+
+numba keeps a compiled function until the file that defines it changes. It doesn't see that a function which was
+compiled into it, from another file, has changed since. After an upgrade that would run old machine code, and has
+called a sound block damaged. Here any change of any kernel's source leads to a folder of its own.
+"""
+
+import os
+import zlib
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_PREFIX = "kernels-"
+
+
+def prepare() -> None:
+    """Tell numba, which must not have been imported yet, where to keep what it compiles.
+
+    `NUMBA_CACHE_DIR` is left alone where the user has set it.
+    """
+    if "NUMBA_CACHE_DIR" not in os.environ and (folder := _folder()) is not None:
+        os.environ["NUMBA_CACHE_DIR"] = str(folder)
+
+
+def is_warm() -> bool:
+    """Has the block decoder been compiled for the sources at hand?"""
+    folder = os.environ.get("NUMBA_CACHE_DIR")
+    return folder is not None and any(Path(folder).rglob("kernels._decode_blocks*.nbi"))
+
+
+def _folder() -> Path | None:
+    name = _PREFIX + _state()
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geldspur"
+    for place in (_PACKAGE / "__pycache__", user):
+        try:
+            if not (place / name).is_dir():
+                place.mkdir(parents=True, exist_ok=True)
+                _remove_old(place)
+                (place / name).mkdir(exist_ok=True)
+            if os.access(place / name, os.W_OK):
+                return place / name
+        except OSError:
+            continue
+    return None
+
+
+def _remove_old(place: Path) -> None:
+    import shutil  # slow to import, and seldom needed
+
+    for old in place.glob(f"{_PREFIX}*"):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _state() -> str:
+    """A checksum of all sources that kernels are made of."""
+    total, length = 0, 0
+    for folder, folders, names in os.walk(_PACKAGE):
+        folders[:] = sorted(name for name in folders if not name.startswith("__"))
+        for name in sorted(names):
+            if name.endswith("kernels.py") or (name.endswith(".py") and folder.endswith("bitcoin")):
+                source = (Path(folder) / name).read_bytes()
+                total, length = zlib.crc32(source, total), length + len(source)
+    return f"{total:08x}{length:x}"

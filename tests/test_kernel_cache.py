@@ -1,0 +1,44 @@
+"""Kernels that were compiled from other sources are never run."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import geldspur
+
+PACKAGE = Path(geldspur.__file__).parent
+ASK = "import os, geldspur; print(os.environ['NUMBA_CACHE_DIR'])"
+
+
+def asked(root, **environment):
+    command = [sys.executable, "-c", ASK]
+    result = subprocess.run(
+        command,
+        env={"PYTHONPATH": str(root), "HOME": str(root), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return result.stdout.strip()
+
+
+def copied(tmp_path):
+    shutil.copytree(PACKAGE, tmp_path / "geldspur", ignore=shutil.ignore_patterns("__pycache__", "data"))
+    return tmp_path
+
+
+def test_a_change_of_any_kernel_leads_to_another_folder(tmp_path):
+    root = copied(tmp_path)
+    before = asked(root)
+    assert asked(root) == before
+    kernels = root / "geldspur" / "bitcoin" / "merkle_kernels.py"
+    kernels.write_text(kernels.read_text() + "\n# changed\n")
+    after = asked(root)
+    assert after != before
+    assert Path(after).is_dir()
+    assert not Path(before).exists(), "what can't be used any more is removed"
+
+
+def test_the_users_own_choice_is_kept(tmp_path):
+    assert asked(copied(tmp_path), NUMBA_CACHE_DIR="/elsewhere") == "/elsewhere"
