@@ -39,7 +39,9 @@ def sizes_of(ledger: Ledger) -> np.ndarray:
     return np.bincount(paid[paid < ledger.n_scripts], minlength=ledger.n_scripts)
 
 
-def microseconds(look_up: Callable[[Any], Any], keys: list[Any], before: Callable[[], None] | None = None) -> np.ndarray:
+def microseconds(
+    look_up: Callable[[Any], Any], keys: list[Any], before: Callable[[], None] | None = None
+) -> np.ndarray:
     """The time of each look-up, garbage collection kept out."""
     gc.collect()
     gc.disable()
@@ -80,7 +82,9 @@ def _mapping(value: Any) -> mmap.mmap | None:
 def tell(what: str, times: np.ndarray) -> None:
     """One line of the result."""
     p50, p99 = np.percentile(times, [50, 99])
-    print(f"{what:44} {len(times):>7,} look-ups   p50 {p50:>9,.1f} us   p99 {p99:>9,.1f} us   max {times.max():>9,.1f} us")
+    print(
+        f"{what:44} {len(times):>7,} look-ups   p50 {p50:>9,.1f} us   p99 {p99:>9,.1f} us   max {times.max():>9,.1f} us"
+    )
 
 
 def main() -> None:
@@ -113,7 +117,9 @@ def main() -> None:
     tell("txid -> row, warm", microseconds(ledger.tx_index, txids))
     histories = [AddressHistory.of(ledger, hub) for hub in hubs]
     tell("hub -> balance, warm", microseconds(ask, hubs * 5))
-    tell("hub -> first page of 50, new each time", microseconds(lambda h: AddressHistory.of(ledger, h).page(1, 50), hubs))
+    tell(
+        "hub -> first page of 50, new each time", microseconds(lambda h: AddressHistory.of(ledger, h).page(1, 50), hubs)
+    )
     middles = [(history, max(1, len(history) // 100)) for history in histories]
     for history, _ in middles:
         history.page(1, 1)
