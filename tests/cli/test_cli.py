@@ -105,3 +105,21 @@ def test_look_ups_do_not_load_the_compiler(ledger):
         "assert 'numba' not in sys.modules; import geldspur.cli; assert 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unused"),
+    [
+        (["--help"], {"rich", "numpy", "pydantic", "numba"}),
+        (["address", "bcrt1qepr9wm26mult9wrwvx4699p00965az20x36fc4090w6lv8sl8ygs65l8dd"], {"rich", "numba", "duckdb"}),
+        (["block", "1"], {"rich", "numba", "pyarrow"}),
+    ],
+)
+def test_quick_commands_import_only_what_they_use(ledger, arguments, unused):
+    place = [] if arguments == ["--help"] else ["--ledger", str(ledger)]
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", GELDSPUR, *arguments, *place], check=True, capture_output=True, text=True
+    )
+    imported = {line.split("|")[-1].strip().split(".")[0] for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert not imported & unused

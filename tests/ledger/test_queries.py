@@ -1,6 +1,9 @@
 """An address's history, balances and neighbours are what a second reader counts off the blocks."""
 
+import re
 from collections import Counter, defaultdict
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -232,6 +235,14 @@ def test_a_hub_is_answered_in_whole_arrays(monkeypatch):
     assert history.balance_sat == receipts // 2
     assert len(history.page(300, 1000)) == 1000
     assert sum(steps.values()) < 10_000
+
+
+def test_the_page_on_queries_names_what_exists():
+    page = (Path(__file__).parents[2] / "docs" / "queries.md").read_text()
+    named = re.findall(r"`(views|history|neighbours|export|sql)\.(\w+)", page)
+    assert len(named) >= 7
+    for module, name in named:
+        assert hasattr(import_module(f"geldspur.ledger.{module}"), name), (module, name)
 
 
 def test_views_tell_the_same_as_the_history(embedded, counted):

@@ -23,11 +23,12 @@ from geldspur.ledger.tables import TABLES
 from geldspur.progress import SILENT, Progress
 
 _FETCH = 10_000
+_NAME = 16  # hex digits of the ledger's manifest hash
 
 
 def cached_export(ledger: Ledger) -> Path:
     """Where the export of this state of a ledger lies, or will lie, inside the ledger's directory."""
-    return ledger.folder / "export" / ledger.manifest_sha256[:16]
+    return ledger.folder / "export" / ledger.manifest_sha256[:_NAME]
 
 
 def is_cached(ledger: Ledger) -> bool:
@@ -47,7 +48,7 @@ def ensure_export(ledger: Ledger, progress: Progress = SILENT) -> dict[str, Path
 
     folder = cached_export(ledger)
     if not is_cached(ledger):
-        for old in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        for old in folder.parent.glob("[0-9a-f]" * _NAME):
             shutil.rmtree(old, ignore_errors=True)
         export_parquet(ledger, folder, progress=progress)
     return open_export(ledger, folder)
