@@ -19,7 +19,15 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/pip install -q --disable-pip-version-check blockchain-parser==0.1.6
+	rm -rf build/bench && mkdir -p build/bench
+	$(BIN)/geldspur simulate blocks --out build/bench/chain --txs 2000000
+	$(BIN)/python benchmarks/parse.py build/bench/chain
+	$(BIN)/python benchmarks/index.py build/bench/chain --append 144 --cold --work build/bench
+	$(BIN)/geldspur index build/bench/chain --ledger build/bench/ledger
+	$(BIN)/python benchmarks/joins.py build/bench/ledger
+	$(BIN)/python benchmarks/lookup.py build/bench/ledger
+	$(BIN)/python benchmarks/cli.py
 
 $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 	PYTHON=$(PYTHON) sh tools/setup.sh $(VENV)

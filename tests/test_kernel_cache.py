@@ -12,14 +12,9 @@ ASK = "import os, geldspur; print(os.environ['NUMBA_CACHE_DIR'])"
 
 
 def asked(root, **environment):
+    environment |= {"PYTHONPATH": str(root), "HOME": str(root)}
     command = [sys.executable, "-c", ASK]
-    result = subprocess.run(
-        command,
-        env={"PYTHONPATH": str(root), "HOME": str(root), **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return result.stdout.strip()
 
 
