@@ -31,7 +31,7 @@ class Budget:
     @property
     def batch_bytes(self) -> int:
         """Bytes of blocks that are decoded together; each of `threads + 1` batches takes about five times that."""
-        return max(1 << 20, min(8 << 20, (self.total - _PROGRAM) // (6 * 5 * (self.threads + 1))))
+        return max(1 << 20, min(4 << 20, (self.total - _PROGRAM) // (6 * 5 * (self.threads + 1))))
 
     @property
     def tables(self) -> int:
