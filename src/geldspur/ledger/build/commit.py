@@ -161,11 +161,12 @@ def refuse_spent(folder: Path, types: Mapping[str, str], counts: Counts, start: 
 
 
 def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
-    """Mark the range's inputs as spenders of outputs from before it; may be done twice."""
+    """Mark the range's inputs as spenders of outputs from before it; may be done twice.
+
+    `sync_columns` has the disk hold it.
+    """
     for inputs, outputs in _older(folder, types, counts, start):
-        spender = _spender_column(folder, types, counts)
-        spender[outputs] = inputs
-        spender.flush()
+        _spender_column(folder, types, counts)[outputs] = inputs
 
 
 def unspend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:

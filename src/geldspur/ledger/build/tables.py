@@ -16,6 +16,8 @@ from geldspur.ledger.lookup.runs import Run
 
 _LOAD = 0.65
 _LEAST_BITS = 16
+_SURE = 0.7
+"""Of what is expected, from the density of the blocks so far, so much will come at least."""
 
 
 class TablesTooLarge(Exception):
@@ -63,11 +65,13 @@ class _Table:
         return rows > _LOAD * len(self.slots)
 
     def renew(self, rows: int, expected: int, budget: int) -> None:
-        """Empty it, with room for `rows` and, where memory allows, for all that are `expected`."""
-        bits = _bits_for(rows)
-        hoped = _bits_for(expected)
-        while bits < hoped and 8 << (bits + 1) <= budget:
-            bits += 1
+        """Empty it, with room for all rows that are `expected`, which are no fewer than `rows`.
+
+        Raises `TablesTooLarge` where that is clearly more than the budget: rather at once than after hours.
+        """
+        bits = _bits_for(expected)
+        if 8 << bits > budget:
+            bits = _bits_for(max(rows, int(_SURE * expected)))
         if 8 << bits > budget:
             raise TablesTooLarge
         self.slots = np.empty(0, np.uint64)  # let go of the old one before the new one is made

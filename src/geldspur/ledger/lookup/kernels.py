@@ -81,7 +81,7 @@ def sort_buckets(bucket, low, high, base, order, tag):
             tag[j + 1], order[j + 1] = t, r
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, inline="always")
 def _candidates(h, bits, bucket, tag):
     """Where in an index the rows lie whose hash may be `h`: the first with its tag, and the bucket's end."""
     b = np.int64(h >> np.uint64(64 - bits))
@@ -108,8 +108,12 @@ def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, buf, in_at, co
         hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
     shift = np.uint64(64 - bits)
     for i in range(count):
+        if i + 2 * _AHEAD < count:
+            prefetch(bucket, np.int64(hashes[i + 2 * _AHEAD] >> shift))
         if i + _AHEAD < count:
-            prefetch(bucket, np.int64(hashes[i + _AHEAD] >> shift))
+            following = np.int64(bucket[np.int64(hashes[i + _AHEAD] >> shift)])
+            prefetch(tag, following)
+            prefetch(order, following)
         if found[i] >= 0:
             continue
         k, end, t = _candidates(hashes[i], bits, bucket, tag)
@@ -127,11 +131,22 @@ def find_scripts_in_run(
 ):  # fmt: skip
     """For outputs whose script is not known yet (`known` -1): its id, if the run has it."""
     data, old, k0, k1 = window_of(buf), window_of(payload), key[0], key[1]
+    shift = np.uint64(64 - bits)
+    hashes = np.zeros(count, np.uint64)
     for o in range(count):
+        if known[o] < 0 and out_type[o] != 9:
+            hashes[o] = script_hash(k0, k1, out_type[o], data, np.int64(out_at[o]), np.int64(out_length[o]))
+    for o in range(count):
+        if o + 2 * _AHEAD < count:
+            prefetch(bucket, np.int64(hashes[o + 2 * _AHEAD] >> shift))
+        if o + _AHEAD < count:
+            following = np.int64(bucket[np.int64(hashes[o + _AHEAD] >> shift)])
+            prefetch(tag, following)
+            prefetch(order, following)
         if known[o] >= 0 or out_type[o] == 9:
             continue
         at, length = np.int64(out_at[o]), np.int64(out_length[o])
-        k, end, t = _candidates(script_hash(k0, k1, out_type[o], data, at, length), bits, bucket, tag)
+        k, end, t = _candidates(hashes[o], bits, bucket, tag)
         while k < end and tag[k] == t:
             s = np.int64(order[k])
             if s < end_script and script_type[s] == out_type[o]:
