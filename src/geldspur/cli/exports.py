@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -164,8 +165,10 @@ def _plain(value: Any) -> Any:
     """A value as JSON, CSV and tables show it: times in UTC with Z, bytes in hex, exact decimals as text."""
     from datetime import date, datetime
 
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | str):
         return value
+    if isinstance(value, float):
+        return value if isfinite(value) else None  # JSON has no word for infinity
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):

@@ -15,6 +15,7 @@ import numpy as np
 from geldspur.bitcoin.addresses import decode
 from geldspur.errors import UsageError
 from geldspur.ledger.columns import Array
+from geldspur.ledger.layout import gone
 from geldspur.ledger.store import Ledger, utc
 
 _GATHER = 1 << 20
@@ -133,7 +134,8 @@ class AddressHistory:
         rows = self.receipts[: count_below(self.receipts, outputs)]
         total = 0
         for part in _parts(rows):
-            unspent = np.asarray(self.ledger.out_spender)[part] >= inputs
+            spender = np.asarray(self.ledger.out_spender)[part]
+            unspent = (spender >= inputs) & (spender != gone(spender.dtype))
             total += int(np.asarray(self.ledger.out_value)[part[unspent]].sum())
         return total
 

@@ -19,9 +19,39 @@ COUNT_NAMES = {
 }  # fmt: skip
 
 
+_MARK = "unfinished.json"
+BEFORE = "manifest.before.json"
+"""The manifest of a ledger that is being changed in place."""
+
+
 def is_ledger(folder: Path) -> bool:
-    """Does the folder hold a ledger, finished or not?"""
-    return (folder / "manifest.json").is_file() or (folder / "columns").is_dir()
+    """Does the folder hold a ledger of ours, finished or not? Nothing else in the world may be written to."""
+    return any(_is_ours(folder / name) for name in ("manifest.json", BEFORE, _MARK))
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
+def is_vacant(folder: Path) -> bool:
+    """Is there nothing yet, or no more than the beginning of a mark?"""
+    return not folder.exists() or (
+        folder.is_dir() and all(path.name == f".{_MARK}.partial" for path in folder.iterdir())
+    )
+
+
+def mark_unfinished(folder: Path) -> None:
+    """Mark a folder as ours before anything else is put into it."""
+    replace_json(folder / _MARK, {"format": FORMAT, "schema": SCHEMA})
+
+
+def unmark(folder: Path) -> None:
+    """The first build has ended."""
+    (folder / _MARK).unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -33,7 +63,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             f"{folder} holds no finished ledger{begun}", todo="make one with: geldspur index BLOCKS --ledger DIR"
         )
     manifest = read_json(path, "the ledger's manifest")
-    if manifest.get("format") != FORMAT or manifest.get("schema") != SCHEMA:
+    if manifest.get("format") != FORMAT:
+        raise GeldspurError(f"{folder} holds no ledger: its manifest.json is something else's", where=str(path))
+    if manifest.get("schema") != SCHEMA:
         raise GeldspurError(
             f"this ledger was written by another version (schema {manifest.get('schema')}; "
             f"this program reads {SCHEMA})",

@@ -66,7 +66,7 @@ class Node:
         self._lock = Lock()
         self.notes: list[str] = []
         name = self._call("getblockchaininfo").get("chain")
-        if name not in _CHAINS:
+        if not isinstance(name, str) or name not in _CHAINS:
             raise self._error(f"the node is of a network that Geldspur doesn't know: {name!r}")
         self.network = _CHAINS[name][0]
         if network not in (None, self.network):
@@ -97,6 +97,8 @@ class Node:
         """See `Source.chain`. With `known`, only what follows the fork is asked for."""
         for _ in range(_TRIES):
             info = self._call("getblockchaininfo")
+            if not isinstance(info.get("blocks"), int):
+                raise self._error("what answers is no Bitcoin node", todo="check host and port")
             tip = int(info["blocks"])
             if max(from_height, to_height or 0) > tip:
                 raise self._error(f"the node's chain ends at height {tip:,}, before what is asked for")
@@ -150,7 +152,10 @@ class Node:
     def _hashes(self, heights: range) -> list[bytes]:
         """Hashes of the node's best chain; none where it ends below."""
         answers = self._batch([("getblockhash", [height]) for height in heights], missing="")
-        return [bytes.fromhex(answer)[::-1] for answer in answers]
+        try:
+            return [bytes.fromhex(answer)[::-1] for answer in answers]
+        except (TypeError, ValueError) as error:
+            raise self._error("the node's answer is no block hash", todo="check host and port") from error
 
     def _headers(self, first: int, last: int) -> list[Header]:
         """Headers of heights `first` to `last`; fewer where the chain ends or turns meanwhile."""
@@ -200,7 +205,11 @@ class Node:
     # How it is asked
 
     def _call(self, method: str, *params: Any) -> Any:
-        return self._batch([(method, list(params))])[0]
+        """One result, which is an object for all methods that are called so."""
+        result = self._batch([(method, list(params))])[0]
+        if not isinstance(result, dict):
+            raise self._error("what answers is no Bitcoin node", todo="check host and port")
+        return result
 
     def _batch(self, calls: list[tuple[str, list[Any]]], missing: Any = None) -> list[Any]:
         """Results in the order of the calls; `missing` for blocks that the node doesn't have, unless that is None."""
@@ -212,6 +221,8 @@ class Node:
             answers = json.loads(text)
             answers = [answers] if isinstance(answers, dict) else sorted(answers, key=lambda answer: answer["id"])
             errors = [answer.get("error") for answer in answers]
+            if not all(error is None or isinstance(error, dict) for error in errors):
+                raise TypeError("an error is an object")
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise self._error(
                 f"what answers is no Bitcoin node (HTTP status {status})", todo="check host and port"

@@ -28,7 +28,7 @@ from geldspur.bitcoin.scripts import ScriptType
 from geldspur.errors import GeldspurError
 from geldspur.ledger import manifests
 from geldspur.ledger.columns import Array, open_column, read_json, will_need
-from geldspur.ledger.layout import unspent
+from geldspur.ledger.layout import gone
 from geldspur.ledger.lookup.open import open_run
 from geldspur.ledger.lookup.runs import Run
 from geldspur.ledger.sources import BlockRef, Source, read_block, reopen
@@ -261,7 +261,10 @@ class Ledger:
         rows = self.outputs_of(script)
         if self._for_look_ups and len(rows):
             self._read_ahead(rows)
-        return int(self.out_value[rows][self.out_spender[rows] == unspent(self.out_spender.dtype)].sum())
+        spender = self.out_spender[rows]
+        # Inputs that were appended since the ledger was opened don't spend anything yet.
+        kept = (spender >= self.n_inputs) & (spender != gone(spender.dtype))
+        return int(self.out_value[rows][kept].sum())
 
     def _read_ahead(self, rows: Array) -> None:
         """Have what a balance takes read at once: few rows one by one, many as the stretch that they lie in."""

@@ -150,10 +150,11 @@ def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) ->
         (store.tip_height + 1) // SEGMENT - store.first_height // SEGMENT,
     )  # fmt: skip
     commit.refuse_spent(columns, types, counts, start)
+    commit.sync_columns(columns)  # what is marked below is taken back by these rows: the disk must have them first
     commit.begin_change(ledger, {"on_to": counts, "overwritten": twins})
     commit.spend_older(columns, types, counts, start)
     commit.mark_gone(columns, types, counts, twins)
-    commit.sync_columns(columns)
+    commit.sync(columns / "out_spender.bin")
     head = Head(store.network, store.first_height, chain.tip_height, tip)
     overwritten = store.manifest["overwritten"] + twins
     manifest = commit.manifest_of(head, counts, types, sums, [*kept, run], overwritten)

@@ -6,6 +6,7 @@ under way the manifest stands aside, so that nobody reads what is half done, and
 killed build's marks back.
 """
 
+import errno
 import filecmp
 import os
 import shutil
@@ -28,9 +29,6 @@ from geldspur.ledger.layout import COLUMNS, FORMAT, PRIMARY, SCHEMA, SEGMENT, Co
 from geldspur.ledger.lookup.make import Primary, make_run, spenders
 from geldspur.ledger.manifests import replace_json
 
-BEFORE = "manifest.before.json"
-"""The manifest of what a ledger was, while it is changed in place."""
-
 Manifest = dict[str, Any]
 Counts = Mapping[str, int]
 
@@ -51,17 +49,20 @@ def clear_errors(ledger: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise GeldspurError(
             f"writing the ledger failed: {error.strerror or error}",
             where=str(error.filename or ledger),
-            todo="free some space and run the same command again: it goes on where it stopped",
+            todo="free some space and run the same command again: it goes on where it stopped"
+            if full
+            else "may you write there? Choose another place with --ledger, or mend this one",
         ) from error
 
 
 def begin_change(ledger: Path, change: dict[str, Any]) -> None:
     """From here on the ledger is not finished, until `end_change`; `change` tells `recover` what was begun."""
     replace_json(ledger / "pending.json", change)
-    (ledger / "manifest.json").rename(ledger / BEFORE)
+    (ledger / "manifest.json").rename(ledger / manifests.BEFORE)
     sync(ledger)
 
 
@@ -71,7 +72,7 @@ def end_change(ledger: Path, manifest: Manifest | None = None) -> None:
         replace_json(ledger / "manifest.json", manifest)
         sync(ledger)
     (ledger / "pending.json").unlink(missing_ok=True)
-    (ledger / BEFORE).unlink(missing_ok=True)
+    (ledger / manifests.BEFORE).unlink(missing_ok=True)
 
 
 def open_primary(folder: Path, dtypes: Mapping[str, str], counts: Counts, names: tuple[str, ...]) -> dict[str, Array]:
@@ -163,7 +164,7 @@ def refuse_spent(folder: Path, types: Mapping[str, str], counts: Counts, start: 
 def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
     """Mark the range's inputs as spenders of outputs from before it; may be done twice.
 
-    `sync_columns` has the disk hold it.
+    It is the caller who has the disk hold it.
     """
     for inputs, outputs in _older(folder, types, counts, start):
         _spender_column(folder, types, counts)[outputs] = inputs

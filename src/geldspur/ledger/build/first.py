@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from geldspur.errors import GeldspurError
+from geldspur.ledger import manifests
 from geldspur.ledger.build import by_disk, commit, period
 from geldspur.ledger.build import checkpoint as checkpoints
 from geldspur.ledger.build.checkpoint import Checkpoint
@@ -41,17 +42,20 @@ def build(
                 "the period is too long for the memory allowed", todo="give more with --memory, or a shorter period"
             ) from None
         state = _start_over(ledger, chain, from_height, on_disk=True)
+        wanted = chain.between(from_height, state.target_height)
     if state.partitions:
         by_disk.decode_and_link(source, wanted, ledger, state, budget, watch, progress)
     with progress.task("Sorting for look-ups", None, "columns"):
         _derive(source, wanted, ledger, state, budget)
         watch()
     shutil.rmtree(work)
+    manifests.unmark(ledger)
     return len(wanted)
 
 
 def _start_over(ledger: Path, chain: Chain, from_height: int, on_disk: bool) -> Checkpoint:
-    # The checkpoint goes first, for it tells of all else; the folder of columns stays, for it tells a ledger's folder.
+    manifests.mark_unfinished(ledger)
+    # The checkpoint goes first, for it tells of all else.
     (ledger / "build" / "checkpoint.json").unlink(missing_ok=True)
     (ledger / "columns").mkdir(parents=True, exist_ok=True)
     for path in (ledger / "columns").iterdir():

@@ -8,7 +8,7 @@ from geldspur.errors import GeldspurError, UsageError
 from geldspur.ledger.build import append, commit, first
 from geldspur.ledger.build.memory import Budget, anonymous_bytes, budget_of
 from geldspur.ledger.build.recover import recover
-from geldspur.ledger.manifests import counts_of, is_ledger, read_manifest, writing
+from geldspur.ledger.manifests import counts_of, is_ledger, is_vacant, read_manifest, writing
 from geldspur.ledger.open_source import open_source
 from geldspur.ledger.sources import Source
 from geldspur.progress import SILENT, Progress
@@ -60,8 +60,11 @@ def index(
     Raises `GeldspurError` for files that are damaged, cut off, foreign or incomplete.
     """
     budget = budget_of(memory, threads)
+    if to_height is not None and to_height < from_height:
+        raise UsageError(f"--to-height {to_height:,} lies below --from-height {from_height:,}")
+    _check_target(ledger)
     if isinstance(source, Path | str):
-        _check_target(Path(source), ledger)
+        _check_outside(Path(source), ledger)
         source = open_source(str(source), network, login, progress)
     if network is not None and source.network is not network:
         raise GeldspurError(f"the source is of {source.network.name}, not of {network.name}", todo="check --network")
@@ -152,6 +155,12 @@ def _same_period(store: append.Store, source: Source, from_height: int, to_heigh
     same = store.first_height == from_height and chain.tip_height == store.tip_height
     if same and chain.hash[-1].tobytes() == store.block_hash[-1].tobytes():
         return _Done(0, 0, len(chain.stale), chain.duplicates)
+    if not store.first_height:
+        raise UsageError(
+            "this ledger begins at height 0: a period needs a folder of its own",
+            where=str(store.folder),
+            todo="leave --from-height away to bring this ledger to the tip, or name a new folder with --ledger",
+        )
     raise GeldspurError(
         f"this ledger holds the period of heights {store.first_height:,} to {store.tip_height:,}, and can't grow",
         where=str(store.folder),
@@ -159,13 +168,20 @@ def _same_period(store: append.Store, source: Source, from_height: int, to_heigh
     )
 
 
-def _check_target(source: Path, ledger: Path) -> None:
+def _check_outside(source: Path, ledger: Path) -> None:
+    """Nothing is written beside evidence."""
+    if not source.exists():
+        return
     folder = source.resolve() if source.is_dir() else source.resolve().parent
-    if ledger.resolve() == folder or (folder in ledger.resolve().parents and source.is_dir()):
+    if folder in (ledger.resolve(), *ledger.resolve().parents):
         raise UsageError(
             "the ledger would lie inside the folder of the block files, which are only read",
             where=str(ledger),
             todo="choose another place for --ledger",
         )
-    if ledger.exists() and not is_ledger(ledger) and any(ledger.iterdir() if ledger.is_dir() else [ledger]):
+
+
+def _check_target(ledger: Path) -> None:
+    """A folder that is not ours is never written to."""
+    if not is_ledger(ledger) and not is_vacant(ledger):
         raise UsageError(f"{ledger} exists and is not a ledger", todo="choose an empty or new folder for --ledger")

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from geldspur.bitcoin.networks import NETWORKS, Network
-from geldspur.ledger.build.commit import BEFORE
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.doctor.report import COMPACT, INDEX_AGAIN, Findings, Place, Span
 from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, SCHEMA, SEGMENT, SPENDER, Column
 from geldspur.ledger.lookup import runs as lookup_runs
-from geldspur.ledger.manifests import COUNT_NAMES
+from geldspur.ledger.manifests import BEFORE, COUNT_NAMES
 
 Json = dict[str, Any]
 FOLDERS = {"columns", "lookup", "source", "tags", "wallets", "export"}
@@ -144,7 +143,7 @@ def _look_for_unfinished(folder: Path, finished: bool, findings: Findings) -> No
         findings.damage("a change of the ledger was stopped in the middle", Place(str(folder / BEFORE)), RUN_AGAIN)
     elif not finished and (folder / "build").exists():
         findings.damage("the ledger's first build has not ended", Place(str(folder / "build")), RUN_AGAIN)
-    for name in (BEFORE, "pending.json", "build", ".source.old", ".source.partial"):
+    for name in (BEFORE, "pending.json", "unfinished.json", "build", ".source.old", ".source.partial"):
         if finished and (folder / name).exists():
             findings.note("a leftover of a build or a change that was stopped", Place(str(folder / name)), RUN_AGAIN)
 
@@ -362,7 +361,8 @@ def _lengths_fit(run: RunFound) -> bool:
 
 def _look_for_strays(store: Store, findings: Findings) -> None:
     expected = {
-        store.folder: FOLDERS | {"manifest.json", BEFORE, "pending.json", "build", ".source.old", ".source.partial"},
+        store.folder: FOLDERS
+        | {"manifest.json", BEFORE, "pending.json", "unfinished.json", "build", ".source.old", ".source.partial"},
         store.folder / "columns": {f"{name}.bin" for name in COLUMNS},
         store.folder / "lookup": {run.name for run in store.runs},
     }
