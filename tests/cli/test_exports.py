@@ -91,7 +91,10 @@ def test_a_time_limit_and_ctrl_c_end_an_endless_question(ledger):
     ) as asked:
         time.sleep(2)
         asked.send_signal(signal.SIGINT)
-        _, told = asked.communicate(timeout=60)
+        try:
+            _, told = asked.communicate(timeout=60)
+        finally:
+            asked.kill()
     assert asked.returncode == 130
     assert "Traceback" not in told
 

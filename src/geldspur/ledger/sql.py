@@ -9,7 +9,8 @@ import contextlib
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -117,7 +118,21 @@ class Sql:
                     "only a single SELECT is run: the export can be read, nothing can be changed",
                     todo="see the tables with: geldspur sql --tables",
                 )
-            return Answer(self._connection.execute(statements[0], list(parameters)))
+            return Answer(self._stoppable(lambda: self._connection.execute(statements[0], list(parameters))))
+
+    def _stoppable(self, work: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
+        """Run a question in a thread of its own: Python sees Ctrl-C only while its main thread is not in DuckDB."""
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(work)
+            try:
+                while not running.done():
+                    wait([running], timeout=0.2)
+            except KeyboardInterrupt:
+                while not running.done():  # one that comes before the question has begun would be lost
+                    self._connection.interrupt()
+                    wait([running], timeout=0.05)
+                raise
+            return running.result()
 
     @contextlib.contextmanager
     def time_limit(self, seconds: float | None) -> Iterator[None]:
