@@ -424,7 +424,7 @@ def test_without_its_source_a_ledger_gives_no_packages_and_says_why(embedded, cu
     folder = shutil.copytree(embedded.ledger.folder, tmp_path / "ledger")
     source = folder / "source/source.json"
     gone = json.loads(source.read_text())
-    for file in gone["files"]:
+    for file in gone["sources"][0]["source"]["files"]:
         file["path"] = str(tmp_path / "gone.dat")
     source.write_text(json.dumps(gone))
 
