@@ -58,17 +58,23 @@ def open_column(folder: Path, name: str, entry: Mapping[str, Any], single: bool 
     return np.asarray(mapped)
 
 
-def will_need(*rows: Array) -> None:
-    """Have the system read rows of mapped columns from the disk, all at once, before they are looked at."""
-    for part in rows:
-        base: Any = part
+class Ahead:
+    """Has the system begin to read rows of a mapped column, so that several reads of the disk go on at once."""
+
+    def __init__(self, column: Array) -> None:
+        base: Any = column
         while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
             base = base.base
         mapping = getattr(base, "_mmap", None)
-        if mapping is not None and part.nbytes and hasattr(mmap, "MADV_WILLNEED"):
-            offset = part.__array_interface__["data"][0] - base.__array_interface__["data"][0]
-            first = offset // mmap.PAGESIZE * mmap.PAGESIZE
-            mapping.madvise(mmap.MADV_WILLNEED, first, offset + part.nbytes - first)
+        self._advise = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_WILLNEED") else None
+        self._row = column.strides[0]
+
+    def __call__(self, first: int, count: int = 1) -> None:
+        """Rows `first` up to `first + count` will be looked at soon."""
+        if self._advise is not None:
+            start = first * self._row
+            page = start & -mmap.PAGESIZE
+            self._advise(mmap.MADV_WILLNEED, page, start + count * self._row - page)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -27,7 +27,7 @@ from geldspur.bitcoin.networks import NETWORKS
 from geldspur.bitcoin.scripts import ScriptType
 from geldspur.errors import GeldspurError
 from geldspur.ledger import manifests
-from geldspur.ledger.columns import Array, open_column, read_json, will_need
+from geldspur.ledger.columns import Ahead, Array, open_column, read_json
 from geldspur.ledger.layout import gone
 from geldspur.ledger.lookup.open import open_run
 from geldspur.ledger.lookup.runs import Run
@@ -91,6 +91,9 @@ class Ledger:
         self.edge_txid: Array = column["edge_txid"]
         self.edge_vout: Array = column["edge_vout"]
         self.edge_height: Array = column["edge_height"]
+        ahead = ("script_type", "script_at", "out_value", "out_spender") if for_look_ups else ()
+        self._gone = gone(self.out_spender.dtype)
+        self._ahead = {name: Ahead(column[name]) for name in ahead}
         self.runs: list[Run] = [open_run(folder, entry) for entry in self.manifest["runs"]]
 
     @cached_property
@@ -210,7 +213,9 @@ class Ledger:
         for run in self.runs:
             for row in run.candidate_scripts(script_type, payload):
                 if self._for_look_ups:
-                    will_need(self.script_type[row : row + 1], self.script_at[row : row + 2], run.start_of(row))
+                    self._ahead["script_type"](row)
+                    self._ahead["script_at"](row, 2)
+                    run.ahead_of_outputs(row)
                 if self.script_type[row] == script_type and self.payload(row) == payload:
                     return row
         return None
@@ -261,18 +266,24 @@ class Ledger:
         rows = self.outputs_of(script)
         if self._for_look_ups and len(rows):
             self._read_ahead(rows)
-        spender = self.out_spender[rows]
         # Inputs that were appended since the ledger was opened don't spend anything yet.
-        kept = (spender >= self.n_inputs) & (spender != gone(spender.dtype))
+        if len(rows) <= _FEW:
+            kept_rows = [r for r in rows.tolist() if self.n_inputs <= int(self.out_spender[r]) != self._gone]
+            return sum(int(self.out_value[row]) for row in kept_rows)
+        spender = self.out_spender[rows]
+        kept = (spender >= self.n_inputs) & (spender != self._gone)
         return int(self.out_value[rows][kept].sum())
 
     def _read_ahead(self, rows: Array) -> None:
         """Have what a balance takes read at once: few rows one by one, many as the stretch that they lie in."""
-        columns = (self.out_value, self.out_spender)
+        value, spender = self._ahead["out_value"], self._ahead["out_spender"]
         if len(rows) <= _FEW:
-            will_need(*(column[row : row + 1] for row in rows.tolist() for column in columns))
+            for row in rows.tolist():
+                value(row)
+                spender(row)
         elif len(rows) * _SPARSE > int(rows[-1]) - int(rows[0]):
-            will_need(*(column[int(rows[0]) : int(rows[-1]) + 1] for column in columns))
+            value(int(rows[0]), int(rows[-1]) + 1 - int(rows[0]))
+            spender(int(rows[0]), int(rows[-1]) + 1 - int(rows[0]))
 
     # The source
 

@@ -13,6 +13,7 @@ each append adds one, small ones are merged, and `geldspur compact` makes one of
 Whatever an index finds is compared on all bytes of its key.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,8 @@ class Run:
     out_scripts: Array | None
     cut: bool = False
     """Later rows were rolled back: the arrays still hold them."""
+    ahead_start: Callable[[int, int], None] | None = None
+    """Begins to read rows of `out_start` from the disk."""
 
     def candidate_txs(self, txid: bytes) -> list[int]:
         """Rows whose txid may be this one (wire order), the latest first."""
@@ -64,9 +67,10 @@ class Run:
         )
         return [s for s in found if s < self.scripts[1]]
 
-    def start_of(self, script: int) -> Array:
-        """The place that tells where a script's outputs are; empty where that takes a search."""
-        return self.out_start[script : script + 2] if self.out_scripts is None else self.out_start[:0]
+    def ahead_of_outputs(self, script: int) -> None:
+        """Begin to read what tells where a script's outputs are, unless that takes a search."""
+        if self.out_scripts is None and self.ahead_start is not None:
+            self.ahead_start(script, 2)
 
     def outputs_of(self, script: int) -> Array:
         """Rows of the run's outputs that pay a script, ascending."""
