@@ -6,6 +6,7 @@ time, and compared. A sample of rows is always looked up the way in which comman
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -253,7 +254,7 @@ def check_sample(store: Store, findings: Findings, progress: Progress) -> None:
         if not run.whole:
             findings.skip(f"{run.name}: a column can't be read")
             continue
-        columns: dict[str, Array] = dict(run.columns)
+        columns: dict[str, Any] = dict(run.columns)
         few = columns.pop("out_scripts", None)
         opened = Run(run.name, run.key, run.txs, run.scripts, run.outs, out_scripts=few, cut=run.cut, **columns)
         folder = store.folder / "lookup" / run.name

@@ -3,16 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from geldspur.ledger.columns import Ahead, Array, open_column
+from geldspur.ledger.columns import Ahead, open_column
 from geldspur.ledger.lookup.runs import Run
 
 
 def open_run(ledger: Path, entry: dict[str, Any]) -> Run:
     """Map the run that a manifest's entry names."""
     folder = ledger / "lookup" / entry["name"]
-    column: dict[str, Array] = {name: open_column(folder, name, e, single=True) for name, e in entry["columns"].items()}
-    ranges = (tuple(entry[name]) for name in ("txs", "scripts", "outs"))
+    column: dict[str, Any] = {name: open_column(folder, name, e, single=True) for name, e in entry["columns"].items()}
     return Run(
-        entry["name"], (entry["key"][0], entry["key"][1]), *ranges, out_scripts=column.pop("out_scripts", None),
+        entry["name"], (entry["key"][0], entry["key"][1]), tuple(entry["txs"]), tuple(entry["scripts"]),
+        tuple(entry["outs"]), out_scripts=column.pop("out_scripts", None),
         cut=entry.get("cut", False), ahead_start=Ahead(column["out_start"]), **column,
     )  # fmt: skip
