@@ -117,10 +117,9 @@ def append(
 
 
 def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) -> None:
-    store = Store(ledger)
-    columns, start = ledger / "columns", store.counts
     more = int(chain.size.sum())
-    _widen(store, more)
+    store = _widened(Store(ledger), more)
+    columns, start = ledger / "columns", store.counts
     runs = [open_run(ledger, entry) for entry in store.manifest["runs"]]
     draft = Draft(columns, start, start, store.types)
     try:
@@ -170,22 +169,22 @@ def _merge_plan(runs: list[Entry], counts: dict[str, int]) -> tuple[list[Entry],
     return stay, runs[len(stay) :]
 
 
-def _widen(store: Store, more_bytes: int) -> None:
-    """Give row numbers eight bytes before they could outgrow four."""
+def _widened(store: Store, more_bytes: int) -> Store:
+    """Give row numbers eight bytes before they could outgrow four; returns the ledger as it then is."""
     needed = dtypes_for(store.counts, more_bytes)
     short = [n for n, dtype in needed.items() if np.dtype(dtype).itemsize > np.dtype(store.types[n]).itemsize]
     spender = dtypes_for(store.counts, more_bytes)["tx_in"]
     if np.dtype(spender).itemsize > np.dtype(store.types["out_spender"]).itemsize:
         short.append("out_spender")
     if not short:
-        return
+        return store
     columns = store.folder / "columns"
     for name in short:
         old, rows = np.dtype(store.types[name]), commit.shape_of(COLUMNS[name], store.counts)[0]
         commit.retype_copy(columns / f"{name}.bin", old, np.dtype("<u8"), rows)
     commit.begin_change(store.folder, {"widen": short})
     finish_widening(store.folder, store.manifest, short)
-    store.__init__(store.folder)  # type: ignore[misc]
+    return Store(store.folder)
 
 
 def finish_widening(ledger: Path, manifest: dict[str, Any], names: list[str]) -> None:
