@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -86,8 +85,12 @@ def test_an_export_can_be_asked_where_it_lies(ledger, tmp_path):
 def test_a_time_limit_and_ctrl_c_end_an_endless_question(ledger):
     run("sql", "SELECT 1", "--ledger", ledger)
     assert "stopped after 0.5 seconds" in run("sql", ENDLESS, "--ledger", ledger, "--timeout", 0.5, code=1).stderr
+    # What runs in the background of a shell, as tests may, has Ctrl-C ignored for all that it starts.
     with subprocess.Popen(
-        [GELDSPUR, "sql", ENDLESS, "--ledger", ledger], stderr=subprocess.PIPE, text=True, env={**os.environ}
+        [GELDSPUR, "sql", ENDLESS, "--ledger", ledger],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as asked:
         time.sleep(2)
         asked.send_signal(signal.SIGINT)
