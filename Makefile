@@ -35,7 +35,7 @@ $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 
 # Needs uv; run after a change of the dependencies in pyproject.toml.
 lock:
-	uv pip compile --universal --python-version 3.11 --extra dev --generate-hashes --no-annotate \
+	uv pip compile --universal --python-version 3.11 --extra dev --extra images --extra custody --generate-hashes --no-annotate \
 	  --no-header --prerelease if-necessary-or-explicit -o requirements.lock pyproject.toml
 
 clean:
