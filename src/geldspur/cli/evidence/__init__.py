@@ -1,0 +1,17 @@
+"""Commands on a seized tree of files."""
+
+import typer
+
+from geldspur.cli.evidence import custody, lists, match, report, scan
+
+app = typer.Typer(
+    help="Account for a seized server's files without looking at them: digests, fingerprints, hash sets, report.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+scan.register(app)
+lists.register(app)
+match.register(app)
+report.register(app)
+custody.register(app)

@@ -1,0 +1,1 @@
+"""The number chain, its careful wording, and the exports."""

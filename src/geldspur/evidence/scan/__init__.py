@@ -1,0 +1,1 @@
+"""The one pass over a source: walk, read once, digests and fingerprints in worker processes, resume."""

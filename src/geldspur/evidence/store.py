@@ -1,0 +1,154 @@
+"""The scan directory: `scan.sqlite`, its hash-chained log, and who may write."""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from geldspur.errors import GeldspurError, UsageError
+from geldspur.proof.chainlog import START, canonical, next_hash
+
+SCHEMA = "1"
+DATABASE = "scan.sqlite"
+
+
+def utc_now() -> str:
+    """The time as logs and reports write it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class ScanStore:
+    """One scan directory. Rows change only inside `change()`, together with the records that tell of the change."""
+
+    def __init__(self, folder: Path, db: sqlite3.Connection, clock: Callable[[], str] = utc_now) -> None:
+        self.folder = folder
+        self.db = db
+        self._clock = clock
+        last = db.execute("SELECT seq, hash FROM log ORDER BY seq DESC LIMIT 1").fetchone()
+        self._seq: int = last[0] if last else 0
+        self._hash: bytes = last[1] if last else START
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """One transaction: all of it is there after a kill, or nothing."""
+        before = self._seq, self._hash
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self.db
+            self.db.execute("COMMIT")
+        except BaseException:
+            self._seq, self._hash = before
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+
+    def log(self, kind: str, **fields: Any) -> None:
+        """Add a record to the chain; call it inside `change()`. Bytes go in as hexadecimal text."""
+        plain = {name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()}
+        event = canonical({"seq": self._seq + 1, "time": self._clock(), "kind": kind, **plain})
+        self._seq, self._hash = self._seq + 1, next_hash(self._hash, event)
+        self.db.execute("INSERT INTO log VALUES (?, ?, ?)", (self._seq, event, self._hash))
+
+    def about(self) -> dict[str, str]:
+        """What was scanned with what."""
+        return dict(self.db.execute("SELECT key, value FROM about ORDER BY key"))
+
+    @property
+    def head(self) -> tuple[int, bytes]:
+        """Number and hash of the last record."""
+        return self._seq, self._hash
+
+
+def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+    mode = "ro" if read_only else "rwc"
+    db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+    db.execute("PRAGMA foreign_keys = ON")
+    db.execute("PRAGMA trusted_schema = OFF")
+    if not read_only:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+    return db
+
+
+@contextmanager
+def new_or_unfinished(folder: Path) -> Iterator[ScanStore]:
+    """The scan directory to write: made anew (mode 0700, files 0600) or as an earlier run left it.
+
+    Raises:
+        UsageError: the folder holds something else.
+        GeldspurError: another process writes it.
+    """
+    if folder.is_dir() and not (folder / DATABASE).exists() and any(folder.iterdir()):
+        raise UsageError("the folder is not empty and holds no scan", where=str(folder), todo="name a new folder")
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_writer(folder):
+        path = folder / DATABASE
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+        db = _connect(path, read_only=False)
+        try:
+            if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log'").fetchone():
+                schema = files("geldspur.evidence").joinpath("schema.sql").read_text()
+                db.executescript("BEGIN;" + schema + "COMMIT;")
+            _check(db, folder)
+            yield ScanStore(folder, db)
+        finally:
+            db.close()
+
+
+@contextmanager
+def open_to_write(folder: Path) -> Iterator[ScanStore]:
+    """An existing scan directory, to add matches to it."""
+    _must_exist(folder)
+    with new_or_unfinished(folder) as store:
+        yield store
+
+
+@contextmanager
+def open_to_read(folder: Path) -> Iterator[ScanStore]:
+    """An existing scan directory, to read only."""
+    _must_exist(folder)
+    db = _connect(folder / DATABASE, read_only=True)
+    try:
+        _check(db, folder)
+        yield ScanStore(folder, db)
+    finally:
+        db.close()
+
+
+def _must_exist(folder: Path) -> None:
+    if not (folder / DATABASE).is_file():
+        raise UsageError(
+            "this is not a scan directory",
+            where=str(folder),
+            todo="make one with: geldspur evidence scan SOURCE --out DIR",
+        )
+
+
+def _check(db: sqlite3.Connection, folder: Path) -> None:
+    try:
+        row = db.execute("SELECT value FROM about WHERE key = 'schema'").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise GeldspurError(f"the scan's database can't be read: {error}", where=str(folder / DATABASE)) from error
+    if row is None or row[0] != SCHEMA:
+        found = row[0] if row else "none"
+        raise GeldspurError(
+            f"the scan has schema {found}, this program reads {SCHEMA}", where=str(folder), todo="scan again"
+        )
+
+
+@contextmanager
+def _only_writer(folder: Path) -> Iterator[None]:
+    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GeldspurError("another process is writing this scan", where=str(folder), todo="wait for it") from None
+        yield
+    finally:
+        os.close(lock)
