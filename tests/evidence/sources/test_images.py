@@ -74,7 +74,7 @@ def ntfs(tree: Path, image: Path) -> Path:
 
 def fat16(image: Path) -> Path:
     """Two files in its root folder; the second is deleted: its name's first letter and its chain are gone."""
-    run("truncate", "-s", "8M", image)
+    run("truncate", "-s", "16M", image)
     run("mkfs.vfat", "-F", "16", "-s", "4", "-S", "512", image)
     data = bytearray(image.read_bytes())
     reserved, tables, root_entries = struct.unpack_from("<HBH", data, 14)
@@ -85,7 +85,6 @@ def fat16(image: Path) -> Path:
     day, clock = (2024 - 1980) << 9 | 7 << 5 | 15, 13 << 11 | 30 << 5 | 10
     for index, (name, first, count) in enumerate([(b"KEPT    BIN", 2, 3), (b"\xe5ONE    BIN", 5, 2)]):
         content = some.randbytes(count * 2048 - 100)
-        data[clusters + (first - 2) * 2048 :][: len(content)] = content  # no effect on the slice: written below
         at = clusters + (first - 2) * 2048
         data[at : at + len(content)] = content
         entry = struct.pack("<11sBBBHHHHHHHL", name, 0x20, 0, 0, clock, day, day, 0, clock, day, first, len(content))
@@ -226,10 +225,10 @@ def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
     assert stored["SHA1"].stored == hashlib.sha1(raw.read_bytes()).hexdigest()
     facts = ewf.describe()
     assert facts["bytes"] == raw.stat().st_size and facts["E01 stored SHA1"] == stored["SHA1"].stored
-    os.unlink(tmp_path / "seized.E02")
-    with pytest.raises(GeldspurError, match="all its segments"):
+    (tmp_path / "seized.E02").unlink()
+    with pytest.raises(GeldspurError, match=r"1 segments are there.*all its segments"):
         ImageSource(tmp_path / "seized.E01").describe()
-    os.unlink(tmp_path / "split.003")
+    (tmp_path / "split.003").unlink()
     with pytest.raises(UsageError, match="segment 003"):
         ImageSource(tmp_path / "split.001").describe()
     with pytest.raises(UsageError, match=r"name split\.001"):

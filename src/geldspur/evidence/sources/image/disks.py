@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from geldspur.errors import GeldspurError, UsageError
 
 EWF = b"EVF\x09\x0d\x0a\xff\x00"
+_ALL_SEGMENTS = "see that all its segments (.E01, .E02 …) lie beside each other"
 INSTALL = "install the extra for images: pip install 'geldspur[images]'"
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -156,9 +157,17 @@ class EwfDisk:
             raise GeldspurError(
                 f"the E01 image can't be opened: {_short(error)}",
                 where=str(path),
-                todo="see that all its segments (.E01, .E02 …) lie beside each other",
+                todo=_ALL_SEGMENTS,
             ) from error
         self.size = int(self._handle.get_media_size())
+        try:
+            self.read(max(0, self.size - 1), 1)
+        except OSError as error:  # libewf itself does not mind the absence of segments
+            raise GeldspurError(
+                f"the end of the E01 image can't be read; {len(self._files)} segments are there",
+                where=str(path),
+                todo=_ALL_SEGMENTS,
+            ) from error
 
     def read(self, offset: int, size: int) -> bytes:
         """At most `size` bytes from `offset` on."""

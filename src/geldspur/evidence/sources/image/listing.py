@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from geldspur.evidence.model import Found, Kind, Times
-from geldspur.evidence.sources.image.volumes import Volume
+from geldspur.evidence.sources.image.volumes import FAULTS, Volume
 
 # values of TSK_FS_META_TYPE_* and TSK_FS_NAME_TYPE_*, which number the same things differently
 _META_KINDS: dict[int, Kind] = {2: "directory", 11: "directory", 3: "special", 4: "special", 5: "special", 6: "symlink"}
@@ -46,7 +46,7 @@ def entries(file_system: Any, volume: Volume) -> Iterator[Found]:
         yield Found(volume.name, "directory", None)
     try:
         stack = [iter(lister.folder(int(file_system.info.root_inum), prefix))]
-    except OSError as error:
+    except FAULTS as error:
         yield Found(prefix, "directory", None, error=(errno.EIO, f"its root can't be listed: {error}"))
         return
     while stack:
@@ -61,7 +61,7 @@ def entries(file_system: Any, volume: Volume) -> Iterator[Found]:
         del found.place["folder"]
         try:
             inside = lister.folder(int(folder), found.path + b"/")
-        except OSError as error:
+        except FAULTS as error:
             yield _with_error(found, str(error))
             continue
         yield found
@@ -94,7 +94,7 @@ class _Lister:
                 item = next(iterator)
             except StopIteration:
                 break
-            except OSError as error:
+            except FAULTS as error:
                 found.append(Found(prefix, "directory", None, error=(errno.EIO, f"listed in part only: {error}")))
                 break
             if item.info.name is not None and bytes(item.info.name.name) not in (b".", b".."):
@@ -260,7 +260,7 @@ class FileBytes(io.RawIOBase):
                 data = self._file.read_random(self._at, most)
             else:
                 data = self._file.read_random(self._at, most, self._attribute[0], self._attribute[1])
-        except OSError as error:
+        except FAULTS as error:
             raise OSError(errno.EIO, f"at {self._at:,}: {error}") from error
         if not data:
             raise OSError(errno.EIO, f"ends at {self._at:,} of {self._size:,} bytes")

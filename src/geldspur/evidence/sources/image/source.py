@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 from geldspur.evidence.model import Found
 from geldspur.evidence.sources.image.disks import EWF, Disk, first_bytes, open_disk, required
 from geldspur.evidence.sources.image.listing import FileBytes, entries
-from geldspur.evidence.sources.image.volumes import Volume, open_file_system, volumes
+from geldspur.evidence.sources.image.volumes import FAULTS, Volume, open_file_system, volumes
 
 _CHUNK = 1 << 20
 
@@ -93,7 +93,7 @@ class ImageSource:
         """
         try:
             file = self._file_system(int(place["start"])).open_meta(inode=int(place["meta"]))
-        except OSError as error:
+        except FAULTS as error:
             raise OSError(errno.EIO, str(error)) from error
         if "attribute" not in place:
             return _buffered(FileBytes(file, int(file.info.meta.size), None))
@@ -168,7 +168,10 @@ def _tsk_image(tsk: Any, disk: Disk) -> Any:
             pass  # the source closes the disk
 
         def read(self, offset: int, size: int) -> bytes:
-            return disk.read(offset, size)
+            try:
+                return disk.read(offset, size)
+            except OSError:
+                return b""  # an exception would not pass through The Sleuth Kit; it makes an error of what is missing
 
         def get_size(self) -> int:
             return disk.size

@@ -6,6 +6,8 @@ from typing import Any
 
 from geldspur.evidence.sources.image.disks import Disk, required
 
+# what The Sleuth Kit's binding raises for damage, beside IOError
+FAULTS = (OSError, RuntimeError, SystemError, OverflowError, ValueError)
 _NO_FILES = ("SWAP", "RAW", "UNSUPP", "DETECT", "LOGICAL", "ENUM")
 _LOOKED_AT = 68 * 1024
 _SIGNS = (
@@ -79,7 +81,7 @@ def _partitions(image: Any, disk: Disk) -> Iterator[Volume]:
     tsk = required("pytsk3")
     try:
         table = tsk.Volume_Info(image)
-    except OSError:
+    except FAULTS:
         return
     sector, number = int(table.info.block_size), 0
     for part in table:
@@ -92,7 +94,7 @@ def _partitions(image: Any, disk: Disk) -> Iterator[Volume]:
 def _volume(image: Any, disk: Disk, name: bytes, start: int, size: int, described: str) -> Volume:
     try:
         kind = file_system_name(open_file_system(image, start))
-    except OSError:
+    except FAULTS:
         kind = None
     return Volume(name, start, size, described, kind, "" if kind else _what(disk, start, size))
 
