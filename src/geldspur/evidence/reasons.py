@@ -9,7 +9,8 @@ SKIPPED = {
     "size": "larger unpacked than the limit",
     "ratio": "unpacks to more than the limit allows for its packed size (archive bomb)",
     "count": "beyond the limit of members in one archive",
-    "unsupported": "compressed by a method that is not supported",
+    "unsupported": "of a format, compression method or file system that is not read",
+    "hard link": "hard link inside an archive; the member it names holds the content",
     "no data": "deleted, and its file system no longer tells where its data lay",
 }
 UNREADABLE = {
