@@ -26,5 +26,6 @@ NO_FINGERPRINT = {
     "damaged": "no frame could be decoded",
     "unreadable": "could not be read a second time, or had changed since its digests were taken",
     "size": "a member of an archive, too large to be decoded in memory",
+    "pixels": "a frame has more pixels than the limit (decompression bomb)",
     "off": "fingerprints were not asked for",
 }
