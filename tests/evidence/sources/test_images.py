@@ -184,6 +184,18 @@ def test_a_file_without_a_name_any_more_is_read_as_an_orphan(tree, tmp_path):
         assert orphan.deleted and stream.read() == (tree / "sub/deep/gone.bin").read_bytes()
 
 
+@needs("mkfs.ext4", "debugfs", "fls", "icat")
+def test_a_deleted_name_never_gets_another_files_content(tree, tmp_path):
+    image = ext4(tree, tmp_path / "disk.raw")
+    (tmp_path / "new").write_bytes(b"another file's content")
+    run("debugfs", "-w", "-R", f"write {tmp_path / 'new'} new", image)
+    source = ImageSource(image)
+    read = {entry.path: entry for entry in compare_with_fls(image, source)}
+    gone = next(entry for entry in source.walk() if entry.path == b"sub/deep/gone.bin")
+    assert gone.place == read[b"new"].place  # the freed inode was taken
+    assert (gone.skip, gone.detail) == ("no data", "its record was given to another file since")
+
+
 @needs("mkfs.ntfs", "ntfscp", "fls", "icat")
 def test_an_ntfs_image_gives_its_alternate_streams_as_entries(tree, tmp_path):
     image = ntfs(tree, tmp_path / "disk.raw")
