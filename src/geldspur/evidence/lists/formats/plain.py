@@ -23,6 +23,7 @@ from geldspur.evidence.lists.entry import (
     category_of,
     finished,
     kind_of,
+    known_kind,
     quality_of,
 )
 from geldspur.evidence.lists.formats.lines import LineBlock, blocks, equal_lines
@@ -52,9 +53,11 @@ def read(file: ListFile, task: Task) -> Reading:
     if first.startswith("%%%% HASHDEEP"):
         return _hashdeep(file, task, head)
     if _EXCHANGED.fullmatch(first):
-        return _loose(file, task, Facts("threatexchange"), _exchanged)
+        return _loose(file, task, Facts("threatexchange", scheme="tags"), _exchanged)
     if _FEATURE.fullmatch(first) or _COMPACT.fullmatch(first):
-        return _loose(file, task, Facts("vpdq"), _feature)
+        reading = _loose(file, task, Facts("vpdq"), _feature)
+        reading.items = one_video(reading.items)
+        return reading
     if (header := _header(first)) is not None:
         return _table(file, task, header)
     facts = Facts("plain")
@@ -107,7 +110,7 @@ def _bare(line: str, where: str, facts: Facts) -> Item:
     if len(words) == 2 and (kind := _TYPED.get(words[0].lower())):
         add_hash(entry, kind, words[1].strip())
         return finished(entry)
-    separator = next((s for s in _SEPARATORS if s in words[0] or s == "\t" and s in line), None)
+    separator = next((s for s in _SEPARATORS if s in words[0] or (s == "\t" and s in line)), None)
     for text in _cells(line, separator) if separator else [words[0]]:
         if (kind := _BY_DIGITS.get(len(text))) and _HEX.fullmatch(text):
             add_hash(entry, kind, text)
@@ -154,6 +157,18 @@ def add_feature(entry: Entry, pdq: object, quality: object) -> None:
         add_hash(entry, "pdq", pdq, known)
 
 
+def one_video(frames: Iterator[Item]) -> Iterator[Item]:
+    """A vPDQ file is one video, so that its frames are one entry; frames that can't be read stay rejections."""
+    video = Entry(where="the video")
+    for frame in frames:
+        if isinstance(frame, Entry):
+            video.pdqs += frame.pdqs
+        else:
+            yield frame
+    if video.pdqs:
+        yield video
+
+
 # Tables
 
 
@@ -185,8 +200,7 @@ def _header(line: str) -> _Header | None:
         return None
     header = _Header(separator, ["".join(c for c in name.lower() if c.isalnum()) for name in names])
     for at, name in enumerate(header.names):
-        kind = kind_of(name)
-        if kind in ("md5", "sha1", "sha256", "pdq") or (name and kind != name and kind != names[at]):
+        if kind := known_kind(name):
             header.hashes[at] = kind
         elif name in _HASH_NAMES:
             header.untyped = at
