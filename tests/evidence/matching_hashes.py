@@ -26,11 +26,9 @@ def by_comparison(hashes: np.ndarray, queries: np.ndarray, radius: int) -> set[t
 
 def by_index(index, queries: np.ndarray, radius: int, **options) -> set[tuple[int, int, int]]:
     """The same from an index, each distinct hash led back to the rows it was given in; no pair may come twice."""
-    pairs = [
-        (int(query), int(row), int(distance))
-        for matches in index.search(queries, radius, **options)
-        for query, number, distance in zip(matches.query, matches.hash, matches.distance, strict=True)
-        for row in index.rows_of(number)
-    ]
+    pairs = []
+    for matches in index.search(queries, radius, **options):
+        place, row = index.spread(matches.hash)
+        pairs += zip(matches.query[place].tolist(), row.tolist(), matches.distance[place].tolist(), strict=True)
     assert len(pairs) == len(set(pairs))
     return set(pairs)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from matching_hashes import by_comparison, by_index, flipped, random_hashes
+
 from geldspur.errors import UsageError
 from geldspur.evidence.matching import mih
 from geldspur.evidence.matching.mih import MultiIndex
@@ -75,8 +75,9 @@ def test_a_million_equal_hashes_are_one_hash_with_a_million_rows():
     assert len(index) == 2
     (matches,) = index.search(np.zeros((1, 32), np.uint8))
     assert matches.distance.tolist() == [0, 1]
-    assert len(index.rows_of(matches.hash[0])) == 999_999
-    assert index.rows_of(matches.hash[1]).tolist() == [777_777]
+    assert index.repeats(matches.hash).tolist() == [999_999, 1]
+    place, row = index.spread(matches.hash)
+    assert row[place == 1].tolist() == [777_777]
 
 
 def test_a_hundred_thousand_neighbours_come_in_bounded_pieces_and_cost_no_more_than_comparison():

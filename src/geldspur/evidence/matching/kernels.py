@@ -92,13 +92,12 @@ def weigh(offsets, quota, queries, weights):
     `offsets` uint32[16, 65537], `queries` uint16[q, 16].
     """
     for q in range(queries.shape[0]):
-        total = np.int64(0)
+        weights[q] = 0
         for k in range(SEGMENTS):
             value = np.int64(queries[q, k])
             for flip in range(_probes(quota[k])):
                 bucket = _flipped(value, flip)
-                total += np.int64(offsets[k, bucket + 1]) - np.int64(offsets[k, bucket])
-        weights[q] = total
+                weights[q] += np.int64(offsets[k, bucket + 1]) - np.int64(offsets[k, bucket])
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -114,7 +113,7 @@ def _flipped(value, flip):
 @njit(cache=True, nogil=True, inline="always")
 def _distance(words, row, queries, q):
     """Hamming distance of two rows of uint64[n, 4]."""
-    total = _count_bits(words[row, 0] ^ queries[q, 0]) + _count_bits(words[row, 1] ^ queries[q, 1])
+    total: np.uint64 = _count_bits(words[row, 0] ^ queries[q, 0]) + _count_bits(words[row, 1] ^ queries[q, 1])
     return total + _count_bits(words[row, 2] ^ queries[q, 2]) + _count_bits(words[row, 3] ^ queries[q, 3])
 
 
@@ -134,7 +133,8 @@ def _met_before(words, row, queries, q, k, quota):
 
 @njit(cache=True, nogil=True)
 def search_table(
-    words, offsets, tags, ids, first, k, quota, radius, queries, segments, order, out_query, out_row, out_distance, found
+    words, offsets, tags, ids, first, k, quota, radius, queries, segments, order,
+    out_query, out_row, out_distance, found,
 ):  # fmt: skip
     """Find through table `k` what no table before it finds. Returns `found` plus the number of matches.
 
@@ -164,7 +164,7 @@ def search_table(
             limit = allowed if flip == 0 else allowed - 1
             place, end = np.int64(offsets[bucket]), np.int64(offsets[bucket + 1])
             while place < end:
-                close = _close_tags(tag_window, 2 * place, tag, limit)
+                close: np.uint64 = _close_tags(tag_window, 2 * place, tag, limit)
                 if end - place < LANES:
                     close &= (np.uint64(1) << np.uint64(end - place)) - np.uint64(1)
                 while close != 0:
@@ -215,3 +215,24 @@ def scan(words, first, radius, queries, order, out_query, out_row, out_distance,
                     out_query[found], out_row[found], out_distance[found] = q, first + row, distance
                 found += 1
     return found
+
+
+@njit(cache=True, nogil=True)
+def thin(words, ends, radius, keep):
+    """Of each group of hashes (uint64[n, 4], group g ends before row `ends[g]`) keep those that differ from all kept
+    before them in the group by more than `radius` bits: True in `keep` bool[n]."""
+    begin = np.int64(0)
+    kept = np.empty(words.shape[0], np.int64)
+    for group in range(ends.size):
+        count = 0
+        for row in range(begin, ends[group]):
+            new = True
+            for other in range(count):
+                if _distance(words, kept[other], words, row) <= radius:
+                    new = False
+                    break
+            keep[row] = new
+            if new:
+                kept[count] = row
+                count += 1
+        begin = ends[group]

@@ -36,6 +36,7 @@ class Matches:
     distance: npt.NDArray[np.uint8]
 
     def __len__(self) -> int:
+        """How many pairs."""
         return len(self.query)
 
 
@@ -52,7 +53,7 @@ class MultiIndex:
     """The distinct hashes of a set, in the order of their words, ready to be searched.
 
     Takes 112 bytes a distinct hash, its own 32 included, and 4 a hash given. Numbers of hashes in answers are those
-    of distinct hashes; `rows_of` leads to the rows that they were given in.
+    of distinct hashes; `spread` leads to the rows that they were given in.
 
     Args:
         hashes: uint8[n, 32]; read once, not kept.
@@ -66,6 +67,7 @@ class MultiIndex:
         self._shards = [_shard(at, self._words[at : at + _SHARD]) for at in range(0, len(self._words), _SHARD)]
 
     def __len__(self) -> int:
+        """How many distinct hashes."""
         return len(self._words)
 
     @property
@@ -82,11 +84,21 @@ class MultiIndex:
         """The distinct hashes, uint8[d, 32]."""
         return self._words.view(np.uint8)
 
-    def rows_of(self, distinct: int) -> Rows:
-        """The rows, ascending, in which a distinct hash was given."""
+    def spread(self, distinct: Rows) -> tuple[Rows, Rows]:
+        """The rows in which distinct hashes were given: (place in `distinct`, row), int64[k] each, rows ascending."""
         if self._starts is None:
-            return self._order[distinct : distinct + 1].astype(np.int64)
-        return self._order[self._starts[distinct] : self._starts[distinct + 1]].astype(np.int64)
+            return np.arange(len(distinct)), self._order[distinct].astype(np.int64)
+        first = self._starts[distinct].astype(np.int64)
+        count = self.repeats(distinct)
+        place = np.repeat(np.arange(len(distinct)), count)
+        within = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count)
+        return place, self._order[first[place] + within].astype(np.int64)
+
+    def repeats(self, distinct: Rows) -> Rows:
+        """In how many rows each of these distinct hashes was given, int64."""
+        if self._starts is None:
+            return np.ones(len(distinct), np.int64)
+        return self._starts[distinct + 1].astype(np.int64) - self._starts[distinct]
 
     def search(self, queries: Hashes, radius: int = MAX_RADIUS, ends: Rows | None = None) -> Iterator[Matches]:
         """All pairs of a query and a distinct hash at most `radius` bits apart.
@@ -155,7 +167,7 @@ class _Outputs:
 
     def matches(self, found: int, first_query: int) -> Matches:
         """A sorted copy."""
-        query, row, distance = (column[:found] for column in self.columns)
+        query, row, distance = self.columns[0][:found], self.columns[1][:found], self.columns[2][:found]
         order = np.argsort(query.astype(np.uint64) << np.uint64(32) | row)
         return Matches(query[order].astype(np.int64) + first_query, row[order].astype(np.int64), distance[order])
 
