@@ -37,6 +37,25 @@ class Queries:
     variant: Ints
     ends: Ints
 
+    def part(self, begin: int, end: int) -> "Queries":
+        """The hashes from `begin` to before `end`; both lie between pictures."""
+        part = slice(begin, end)
+        ends = self.ends[(self.ends > begin) & (self.ends <= end)] - begin
+        return Queries(
+            self.hashes[part], self.content[part], self.frame[part], self.quality[part], self.variant[part], ends
+        )
+
+    def then(self, other: "Queries") -> "Queries":
+        """These and others after them."""
+        return Queries(
+            np.concatenate([self.hashes, other.hashes]),
+            np.concatenate([self.content, other.content]),
+            np.concatenate([self.frame, other.frame]),
+            np.concatenate([self.quality, other.quality]),
+            np.concatenate([self.variant, other.variant]),
+            np.concatenate([self.ends, other.ends + len(self.content)]),
+        )
+
 
 def searchable(db: sqlite3.Connection) -> dict[int, int]:
     """How many pictures of each content are searched, by content id, in the order of their digests."""
@@ -53,7 +72,8 @@ def queries(db: sqlite3.Connection, frames: int = _FRAMES) -> Iterator[Queries]:
     """Everything that is searched; a piece ends after a picture, not always after a content."""
     rows = db.execute("SELECT content.id, at_ms, quality, plain, mirrored, cropped, cropped_mirrored " + _ORDER,
                       (LEAST_QUALITY,))  # fmt: skip
-    number, last, piece = -1, None, []
+    number, last = -1, None
+    piece: list[tuple[int, int, int, list[bytes | None]]] = []
     for content, at_ms, quality, *hashes in rows:
         if (content, at_ms) != last:
             number, last = number + 1, (content, at_ms)

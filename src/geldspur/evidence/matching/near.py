@@ -75,9 +75,7 @@ def contents_near(
     return near
 
 
-def _pairs(
-    index: MultiIndex, rows: Ints, piece: Queries, task: Task
-) -> Iterator[tuple[int, Ints, Ints, Ints]]:
+def _pairs(index: MultiIndex, rows: Ints, piece: Queries, task: Task) -> Iterator[tuple[int, Ints, Ints, Ints]]:
     """Matching pairs by content: pictures, entries, and keys that order pairs (see `_Tally`)."""
     for found in index.search(piece.hashes, MAX_RADIUS, piece.ends):
         for matches in _portions(index, piece, found):
