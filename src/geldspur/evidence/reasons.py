@@ -23,5 +23,6 @@ NO_FINGERPRINT = {
     "memory": "needed more memory than the limit",
     "damaged": "no frame could be decoded",
     "size": "a member of an archive, too large to be decoded in memory",
+    "pixels": "a frame has more pixels than the limit (decompression bomb)",
     "off": "fingerprints were not asked for",
 }
