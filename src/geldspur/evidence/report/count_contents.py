@@ -147,16 +147,16 @@ def count_distinct(counter: Counter) -> Iterator[Sum]:
 
 def count_levels(counter: Counter) -> Iterator[Sum]:
     """Count what is known of contents, once for all and once a kind of content; yields the sums that must close."""
-    for population, (inside, noun) in {"contents": ("1", "unique contents"), **_MEDIA}.items():
+    for population, (inside, noun) in {"contents": ("", "unique contents"), **_MEDIA}.items():
         whole = f"{population}.unique"
         levels = [level for level in LEVELS if level != "empty" or population in ("contents", "other")]
         for level in levels:
             counter.count(
                 f"{population}.{level}",
                 f"{LEVEL_WORDS[level]} ({noun})",
-                f"SELECT count(*) FROM content WHERE {inside} AND {LEVELS[level]}",
+                f"SELECT count(*) FROM content WHERE {inside and inside + ' AND '}{LEVELS[level]}",
                 of=whole,
-                noun=f"{noun} at this level",
+                noun=f"{noun} of this level",
             )
         yield Sum(whole, tuple(f"{population}.{level}" for level in levels))
     levels = [level for level in LEVELS if level != "empty"]

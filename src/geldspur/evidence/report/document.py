@@ -98,17 +98,15 @@ def not_measured(db: sqlite3.Connection, lists: Sequence[Listed]) -> list[str]:
     """Sentences on the error rates that nobody has measured."""
     measured = {tuple(row) for row in db.execute("SELECT DISTINCT method, trial = 'decoy' FROM method_error")}
     told = []
-    for method in words.methods(lists):
-        if method != "pdq":
-            told.append(
-                f"Method {words.METHODS[method]}: chance matches not measured (two different files of one digest do "
-                "not come about by chance; MD5 and SHA-1 can be forged on purpose). Any change of the file is a miss."
-            )
-            continue
-        if (method, 1) not in measured:
-            told.append(f"Method {words.METHODS[method]}: rate of chance matches not measured.")
-        if (method, 0) not in measured:
-            told.append(f"Method {words.METHODS[method]}: rate of misses not measured.")
+    methods = words.methods(lists)
+    if any(method != "pdq" for method in methods):
+        told.append(
+            "Identical file by SHA-256, SHA-1 or MD5: chance matches not measured. Two different files of one digest "
+            "do not come about by chance; with MD5 and SHA-1 they can be made on purpose. Any change of a file is a miss."
+        )
+    for decoy, error in ((1, "chance matches"), (0, "misses")):
+        if "pdq" in methods and ("pdq", decoy) not in measured:
+            told.append(f"Same video or image by frames (PDQ): rate of {error} not measured.")
     return told
 
 

@@ -3,11 +3,12 @@
 import json
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 from geldspur.evidence.report.names import escaped
 
 DIGESTS = ("sha256", "sha1", "md5")
-_KINDS = (*DIGESTS, "pdq")
+_COLUMNS = ("id", "name", "file_name", "sha256", "format", "version", "made", "scheme", "kind", "entries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,16 @@ class Listed:
 def listed(db: sqlite3.Connection) -> list[Listed]:
     """All lists, those of reported material first, by name and digest."""
     rows = db.execute(
-        "SELECT id, name, file_name, sha256, format, version, made, scheme, kind, entries, sha256s, sha1s, md5s, pdqs, "
-        "unmatchable FROM hash_list ORDER BY kind DESC, name, sha256"
+        f"SELECT {', '.join(_COLUMNS)}, sha256s, sha1s, md5s, pdqs, unmatchable FROM hash_list "
+        "ORDER BY kind DESC, name, sha256"
     )
-    return [
-        Listed(*row[:10], entries_by=dict(zip(_KINDS, row[10:14], strict=True)), unmatchable=_counts(row[14]))
-        for row in rows
-    ]
+    return [_listed(row) for row in rows]
 
 
-def _counts(text: str) -> dict[str, int]:
-    return dict(sorted(json.loads(text).items()))
+def _listed(row: tuple[Any, ...]) -> Listed:
+    count = len(_COLUMNS)
+    return Listed(
+        **dict(zip(_COLUMNS, row, strict=False)),
+        entries_by=dict(zip((*DIGESTS, "pdq"), row[count:], strict=False)),
+        unmatchable=dict(sorted(json.loads(row[-1]).items())),
+    )

@@ -122,6 +122,12 @@ class Rows:
         """All names of a content."""
         return self._rows(f"WHERE entry.content = {content:d}")
 
+    def count_names(self, content: int) -> int:
+        """How many names a content has."""
+        query = "SELECT count(*) FROM report_name WHERE content = ?"
+        count: int = self.db.execute(query, (content,)).fetchone()[0]
+        return count
+
     def hits(self, content: int, *, kinds: tuple[str, ...] = ("material", "benign")) -> list[Hit]:
         """What lists say of a content: lists of reported material first, digests before frames."""
         marks = ", ".join("?" * len(kinds))

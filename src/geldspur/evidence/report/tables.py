@@ -82,7 +82,7 @@ def write_unreadable(path: Path, rows: Rows) -> None:
 
     def lines() -> Iterator[Sequence[Value]]:
         for row in rows.not_read():
-            what, sentence = _not_read(row)
+            what, sentence = not_read(row)
             yield _unreadable(rows, row, what, row.reason, sentence, rows.detail(row))
         failed = "SELECT media_reason, media_detail FROM content WHERE id = ?"
         for row in rows.contents("content.media IN ('failed', 'skipped')"):
@@ -93,7 +93,8 @@ def write_unreadable(path: Path, rows: Rows) -> None:
     write_table(path, UNREADABLE_HEAD, lines())
 
 
-def _not_read(row: Row) -> tuple[str, str]:
+def not_read(row: Row) -> tuple[str, str]:
+    """What happened to a name that was not read or not listed, and why."""
     if row.state == "skipped":
         return "not read", SKIPPED.get(row.reason or "", "no reason recorded")
     if row.state == "unreadable":

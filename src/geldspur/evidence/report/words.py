@@ -40,13 +40,46 @@ METHODS = {
     "md5": "identical file by MD5",
     "pdq": "same video or image by frames (PDQ, distance at most 31 of 256, both frames of quality 50 or more)",
 }
+LIMITS = (
+    ("A list can be wrong.", "What it reports of an entry is its makers' word, of the day on which it was made."),
+    (
+        "A category has no meaning without its scheme.",
+        "The same number says different things in different countries; those of different schemes are never added up.",
+    ),
+    (
+        "The same by frames is not the same file.",
+        "PDQ compares the coarse light and dark of pictures. Different pictures can be alike in that, more so when they "
+        "are flat or dark; matches of a quality below 60 are weak. A person has to compare.",
+    ),
+    ("Unknown is not harmless, and not new.", "It says which lists and methods did not know a file, and nothing else."),
+    (
+        "Visually distinct is a count by the same method.",
+        "It joins what is alike by frames, over several steps if need be; it says nothing of what pictures show.",
+    ),
+    (
+        "Times are as their source records them.",
+        "Whoever runs a machine can set them. They are printed in UTC; archives record local time without a zone.",
+    ),
+    (
+        "Deleted files may be mixed.",
+        "Their blocks can have been given to other files since; a digest found in a list shows that they were not.",
+    ),
+    ("A name says little.", "Who gave it, and who opened the file, is not shown by a file system's entry."),
+)
 VARIANTS = {
     "plain": "as it is",
     "mirrored": "mirrored",
     "cropped": "without its dark bars",
     "cropped_mirrored": "without its dark bars, mirrored",
 }
-DIGESTS = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5"}
+METHOD_NAMES = {"sha256": "SHA-256", "sha1": "SHA-1", "md5": "MD5", "pdq": "frames (PDQ)"}
+
+
+def trial(method_trial: str) -> str:
+    """What was tried, from method_error's trial."""
+    if method_trial == "decoy":
+        return "unrelated hashes (decoys)"
+    return "made clips, " + escaped(method_trial.removeprefix("spike: "))
 
 
 def category(one: Listed, value: str | None) -> str:
@@ -63,7 +96,7 @@ def hit(one: Listed, found: Hit, media: str | None) -> str:
     """One match as a sentence of its level."""
     entry = f"entry {found.row} of list {one.title}"
     if not found.near:
-        return f"Identical file by {DIGESTS[found.method]} to {entry}; {category(one, found.category)}."
+        return f"Identical file by {METHOD_NAMES[found.method]} to {entry}; {category(one, found.category)}."
     noun = "video" if media == "video" else "image"
     variant = VARIANTS.get(found.variant or "", "variant not recorded")
     return (

@@ -14,12 +14,15 @@ from geldspur.evidence.report.lists import listed
 from geldspur.evidence.report.numbers import numbers
 from geldspur.evidence.report.rows import Rows
 from geldspur.evidence.report.vics import write_vics
+from geldspur.evidence.report.view import View
 from geldspur.evidence.store import ScanStore, open_to_read, open_to_write
+from geldspur.leads.report.typeset import to_pdf
 from geldspur.ledger.columns import staging
 from geldspur.progress import SILENT, Progress
 from geldspur.proof import manifest as hashes
 
 MANIFEST = "manifest.json"
+TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 _TODO = "name a new folder outside the source"
 
 
@@ -84,6 +87,10 @@ def _write_files(store: ScanStore, work: Path, out: Path, masked: bool, pdf: boo
         cited = {name: hashes.digest_file(work, name).sha256 for name in ("files.csv", "hits.csv", "report.json")}
         write_case(work / "case-uco.jsonld", rows, by_id, state, about, cited)
         task.advance(1)
+        if pdf:
+            cited = {path.name: hashes.digest_file(work, path.name).sha256 for path in work.iterdir()}
+            (work / "report.pdf").write_bytes(to_pdf(View(content, figures, by_id, rows).build(cited), TEMPLATE))
+            task.advance(1)
         entries = [hashes.digest_file(work, path.name) for path in sorted(work.iterdir())]
         fields = {"format": FORMAT, "made_time": state.made_time, "log_seq": state.log_seq, "log_hash": state.log_hash}
         (work / MANIFEST).write_bytes(hashes.build(fields, entries))
