@@ -21,11 +21,10 @@ def make_source(folder: Path) -> Path:
     """Five files of random bytes, two of them the same."""
     made = random.Random(5)
     for number, name in enumerate(NAMES):
-        path = os.path.join(os.fsencode(folder), name)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
+        path = folder / os.fsdecode(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
         content = b"twice the same" * 9 if b"same" in name or b"one" in name else made.randbytes(300 + number)
-        with open(path, "wb") as file:
-            file.write(content)
+        path.write_bytes(content)
     return folder
 
 
@@ -51,8 +50,7 @@ def _files(store: ScanStore, source: Path) -> None:
             db.execute(ENTRY, (name, "directory", 0, number, 1, 2, 3, 4, "skipped", None, None, None, None, None))
         store.log("walked", files=len(NAMES) + 2, directories=2, bytes=1500)
     for number, name in enumerate(NAMES):
-        with open(os.path.join(os.fsencode(source), name), "rb") as file:
-            content = file.read()
+        content = (source / os.fsdecode(name)).read_bytes()
         digests = _digests(content)
         with store.change() as db:
             db.execute(
@@ -97,7 +95,8 @@ def _matches(store: ScanStore) -> None:
     list_sha256 = bytes(range(32))
     with store.change() as db:
         db.execute(
-            "INSERT INTO hash_list VALUES (1, 'L', 'l.json', ?, 'vics-2.0', '1', NULL, 'US', 'material', 9, 9, 9, 0, 9, '{}')",
+            "INSERT INTO hash_list VALUES (1, 'L', 'l.json', ?, 'vics-2.0', '1', NULL, 'US', 'material', 9, 9, 9, 0, 9,"
+            " '{}')",
             (list_sha256,),
         )
         store.log("list", name="L", sha256=list_sha256, format="vics-2.0", entries=9)

@@ -23,24 +23,50 @@ def seal(
     folder: ScanDir,
     key: Annotated[str | None, typer.Option("--key", metavar="NAME|FILE", help="Sign with this private key.")] = None,
     passphrase_file: PassphraseFile = None,
+    timestamp_request: Annotated[
+        Path | None,
+        typer.Option(
+            "--timestamp-request", metavar="OUT.tsq", help="Write a time-stamp request, to be carried by hand."
+        ),
+    ] = None,
+    timestamp_response: Annotated[
+        Path | None, typer.Option("--timestamp-response", metavar="FILE.tsr", help="Keep the answer to such a request.")
+    ] = None,
+    timestamp_url: Annotated[
+        str | None, typer.Option("--timestamp-url", metavar="URL", help="Ask this server for a time-stamp (network).")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Bind a scan's rows and log by a manifest, and sign it."""
+    """Bind a scan's rows and log by a manifest, sign it, and have it time-stamped."""
     from geldspur.evidence.custody import seal as seal_scan
+    from geldspur.evidence.custody import stamps
     from geldspur.evidence.store import open_to_write
+    from geldspur.proof import timestamps
     from geldspur.proof.keys import find_private, read_private
 
     signer = read_private(find_private(key), lambda: passphrase_from(passphrase_file)) if key else None
+    kept = []
     with open_to_write(folder) as store:
         sealed = seal_scan(store, signer)
+        digest = bytes.fromhex(sealed.head)
+        responses = [timestamp_response.read_bytes()] if timestamp_response else []
+        if timestamp_url:
+            responses.append(timestamps.ask(timestamp_url, digest))
+        kept = [stamps.keep(store, response) for response in responses]
+    if timestamp_request:
+        timestamp_request.write_bytes(timestamps.request(digest))
     if as_json:
-        show_json(sealed)
+        show_json(asdict(sealed) | {"timestamps": [{"record": seq, "time": str(stamp.time)} for seq, stamp in kept]})
         return
     say(f"sealed up to record {sealed.seq:,} of the log, hash {sealed.head}")
     say(f"manifest.json, SHA-256 {sealed.manifest_sha256}")
-    say(
-        f"signed by {sealed.fingerprint}" if sealed.fingerprint else "not signed: geldspur evidence seal DIR --key NAME"
-    )
+    say(f"signed by {sealed.signed_by}" if sealed.signed_by else "not signed: geldspur evidence seal DIR --key NAME")
+    for seq, stamp in kept:
+        say(f"time-stamp of record {seq:,} kept: it states {stamp.time:%Y-%m-%dT%H:%M:%SZ}, not verified here")
+    if timestamp_request:
+        say(
+            f"{timestamp_request}: request for the hash above; bring the answer back with --timestamp-response FILE.tsr"
+        )
 
 
 def verify(
@@ -48,13 +74,21 @@ def verify(
     key: Annotated[
         str | None, typer.Option("--key", metavar="NAME|FILE", help="The public key that must have signed.")
     ] = None,
+    timestamp_ca: Annotated[
+        Path | None,
+        typer.Option("--timestamp-ca", metavar="FILE.pem", help="Certificates of the time-stamp authority."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a scan against its log and its seal, and its files against the source. Nothing is written."""
     from geldspur.evidence.custody import verify as verify_scan
     from geldspur.proof.keys import find_public
 
-    verdict = verify_scan(folder, key=find_public(key) if key else None)
+    verdict = verify_scan(
+        folder,
+        key=find_public(key) if key else None,
+        authorities=timestamp_ca.read_bytes() if timestamp_ca else None,
+    )
     failed = verdict.first_failed
     if as_json:
         show_json({"verified": failed is None, "checks": [asdict(check) for check in verdict.checks]})

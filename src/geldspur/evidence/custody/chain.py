@@ -16,6 +16,7 @@ from geldspur.evidence.custody.seal import (
     SIGNATURE,
     differing,
     last_checkpoint,
+    log_lines,
     state,
 )
 from geldspur.evidence.custody.tables import changed_since, schema_digest
@@ -142,13 +143,9 @@ def _file_problem(folder: Path, entry: manifest.Entry) -> Iterator[str]:
 
 
 def _log_file_fits(db: sqlite3.Connection, folder: Path, seq: int) -> bool:
-    rows = db.execute("SELECT seq, event, hash FROM log WHERE seq <= ? ORDER BY seq", (seq,))
     try:
         with (folder / LOG).open("rb") as file:
-            for number, event, hashed in rows:
-                if file.readline() != f'{{"event":{event},"hash":"{hashed.hex()}","seq":{number}}}\n'.encode():
-                    return False
-            return not file.read(1)
+            return all(file.readline(len(line)) == line for line in log_lines(db, seq)) and not file.read(1)
     except OSError:
         return False
 

@@ -3,7 +3,7 @@
     DIR/log.jsonl           each record a line: {"event": …, "hash": …, "seq": …}
     DIR/manifest.json       the head of the log, the digest of each table, the digests of files
     DIR/manifest.json.sig   who sealed it, where a key was given
-    DIR/timestamps/         when, as others say (RFC 3161)
+    DIR/timestamps/         when, as an authority states it (RFC 3161)
 
 The checkpoint is a record of the log and holds the tables' digests, so the log's head alone binds every row.
 """
@@ -38,17 +38,17 @@ LOG, MANIFEST, SIGNATURE = "log.jsonl", "manifest.json", "manifest.json.sig"
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What a seal binds: the log up to `seq`, whose hash is `head` (hex); and by whom it was signed."""
+    """What a seal binds: the log up to `seq`, whose hash is `head` (hex); fingerprint of the key that signed now."""
 
     seq: int
     head: str
     manifest_sha256: str
-    fingerprint: str | None
+    signed_by: str | None
 
 
-def log_lines(store: ScanStore) -> Iterator[bytes]:
-    """The log as the lines of `log.jsonl`."""
-    for seq, event, hashed in store.db.execute("SELECT seq, event, hash FROM log ORDER BY seq"):
+def log_lines(db: sqlite3.Connection, last: int) -> Iterator[bytes]:
+    """The log up to record `last` as the lines of `log.jsonl`."""
+    for seq, event, hashed in db.execute("SELECT seq, event, hash FROM log WHERE seq <= ? ORDER BY seq", (last,)):
         yield f'{{"event":{event},"hash":"{hashed.hex()}","seq":{seq}}}\n'.encode()
 
 
@@ -71,17 +71,19 @@ def seal(store: ScanStore, key: PrivateKey | None = None) -> Sealed:
             todo="take the scan from a copy, or scan again",
         )
     _checkpoint(store)
-    seq, head = store.head
-    with _replacing(store.folder / LOG) as file:
-        file.writelines(log_lines(store))
-    content = _manifest(store, seq, head)
+    last = last_checkpoint(store.db)
+    assert last is not None
+    seq, head, stated = last
+    with replacing(store.folder / LOG) as file:
+        file.writelines(log_lines(store.db, seq))
+    content = _manifest(store.folder, seq, head, stated)
     path = store.folder / MANIFEST
     changed = not path.is_file() or path.read_bytes() != content
-    with _replacing(path) as file:
+    with replacing(path) as file:
         file.write(content)
     signature = store.folder / SIGNATURE
     if key is not None:
-        with _replacing(signature) as file:
+        with replacing(signature) as file:
             file.write(signing.sign(content, signing.EVIDENCE, key))
     elif changed:
         signature.unlink(missing_ok=True)  # it is one of an older manifest
@@ -125,15 +127,13 @@ def _checkpoint(store: ScanStore) -> None:
                     where=str(store.folder / DATABASE),
                     todo="take the scan from a copy, or scan again",
                 )
-            if seq == store.head[0]:
+            later = db.execute("SELECT event FROM log WHERE seq > ?", (seq,))
+            if all(json.loads(event)["kind"] == "timestamp" for (event,) in later):
                 return
         store.log("checkpoint", **now)
 
 
-def _manifest(store: ScanStore, seq: int, head: bytes) -> bytes:
-    last = last_checkpoint(store.db)
-    assert last is not None and last[0] == seq
-    stated = last[2]
+def _manifest(folder: Path, seq: int, head: bytes, stated: Mapping[str, Any]) -> bytes:
     fields = {
         "format": FORMAT,
         "tool": f"geldspur {__version__}",
@@ -142,12 +142,12 @@ def _manifest(store: ScanStore, seq: int, head: bytes) -> bytes:
         "ids": {name: {"sha256": stated["ids"][name], "query": query} for name, query in IDS.items()},
         "schema_sha256": stated["schema_sha256"],
     }
-    paths = [LOG, *sealed_files(store.folder)]
-    return manifest.build(fields, [manifest.digest_file(store.folder, path) for path in paths])
+    paths = [LOG, *sealed_files(folder)]
+    return manifest.build(fields, [manifest.digest_file(folder, path) for path in paths])
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file that is there whole or not at all, for its owner alone."""
     part = path.with_name(path.name + ".part")
     flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC

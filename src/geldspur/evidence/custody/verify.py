@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from geldspur.evidence.custody import chain, rows
+from geldspur.evidence.custody import chain, rows, stamps
 from geldspur.evidence.custody.checks import Check, untouched
 from geldspur.proof.keys import PublicKey
 
@@ -22,8 +22,10 @@ class Verdict:
         return next((check for check in self.checks if check.state == "failed"), None)
 
 
-def verify(folder: Path, *, key: PublicKey | None = None) -> Verdict:
+def verify(folder: Path, *, key: PublicKey | None = None, authorities: bytes | None = None) -> Verdict:
     """Check a scan directory; nothing in it is written.
+
+    `key`: who must have signed. `authorities`: certificates (PEM) of time-stamp authorities that the user trusts.
 
     Raises:
         UsageError: the folder holds no scan.
@@ -35,6 +37,7 @@ def verify(folder: Path, *, key: PublicKey | None = None) -> Verdict:
             *_guarded("log", lambda: chain.check_log(db)),
             *_guarded("manifest", lambda: chain.check_manifest(db, folder)),
             *_guarded("signature", lambda: chain.check_signature(folder, key)),
+            *_guarded("timestamps", lambda: stamps.check_timestamps(db, folder, authorities)),
             *_guarded("tables", lambda: chain.check_tables(db)),
             *_guarded("files", lambda: rows.check_files(db)),
             *_guarded("contents", lambda: rows.check_contents(db)),
