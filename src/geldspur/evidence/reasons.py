@@ -3,6 +3,7 @@
 SKIPPED = {
     "symlink": "symbolic link, recorded and not followed",
     "special": "socket, pipe or device, never opened",
+    "virtual": "a file system of the kernel's own making (proc, sysfs …), not entered",
     "encrypted": "encrypted in its archive",
     "depth": "nested deeper than the limit of archives in archives",
     "size": "larger unpacked than the limit",
@@ -22,6 +23,7 @@ NO_FINGERPRINT = {
     "time": "took longer than the limit",
     "memory": "needed more memory than the limit",
     "damaged": "no frame could be decoded",
+    "unreadable": "could not be read a second time, or had changed since its digests were taken",
     "size": "a member of an archive, too large to be decoded in memory",
     "off": "fingerprints were not asked for",
 }
