@@ -205,6 +205,4 @@ def _write(store: ScanStore, trials: list[Trial]) -> None:
 
 def _errors(db: sqlite3.Connection) -> list[Trial]:
     rows = db.execute("SELECT method, trial, tried, wrong, detail FROM method_error ORDER BY method, trial")
-    return [
-        Trial(method, trial, tried, wrong, json.loads(detail)) for method, trial, tried, wrong, detail in rows
-    ]
+    return [Trial(method, trial, tried, wrong, json.loads(detail)) for method, trial, tried, wrong, detail in rows]
