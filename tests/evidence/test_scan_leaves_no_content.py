@@ -72,8 +72,9 @@ def test_nothing_outside_the_scan_directory_is_opened_for_writing(media, tmp_pat
         name, _, path, rest = call.groups()
         if name in _CHANGING.split(",") or re.search(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC|O_APPEND", rest):
             writing.append(path)
-    elsewhere = [path for path in writing if not path.startswith(str(out)) and path != "/dev/null"]
-    assert not elsewhere
+    elsewhere = {path for path in writing if not path.startswith(str(out)) and path != "/dev/null"}
+    # numba tries whether it may write where the program's own compiled kernels lie
+    assert {path for path in elsewhere if "/geldspur/__pycache__/kernels-" not in path} == set()
     assert any(path.endswith("scan.sqlite") for path in writing)
     names = {file.name for file in media.iterdir()}
     reads = [call for call in calls if call[3] in names]
