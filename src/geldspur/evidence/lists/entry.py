@@ -113,10 +113,10 @@ def digest_of(value: Any, width: int) -> bytes | None:
 def quality_of(value: Any) -> int | None:
     """A PDQ quality, 0 to 100; None where the value is none."""
     try:
-        quality = int(value)
+        quality = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return quality if 0 <= quality <= 100 else None
+    return int(quality) if 0 <= quality <= 100 else None
 
 
 _KNOWN = {
@@ -125,7 +125,7 @@ _KNOWN = {
     "ssvhpdna": "SSVH-PDNA", "ssvhsaferhash": "SSVH-Safer", "netclean": "NetClean", "videntifier": "Videntifier",
     "f1": "F1", "vpdq": "vPDQ", "videovpdq": "vPDQ",
 }  # fmt: skip
-_LONGEST_NAME = 40
+_LONGEST_NAME, _LONGEST_WORDS, _LARGEST = 40, 200, 1e9
 
 
 def known_kind(name: str) -> str | None:
@@ -167,11 +167,11 @@ def finished(entry: Entry) -> Entry | Rejected:
     return Rejected(entry.where, entry.flaws[0] if entry.flaws else "holds no hash")
 
 
-def category_of(value: Any) -> str | None:
-    """A category as text: 1, 1.0 and "1" are the same, null and "" are none."""
+def words_of(value: Any) -> str | None:
+    """A list's own words, fit to be printed: 1, 1.0 and "1" are the same, null and "" are none."""
     if value is None or isinstance(value, bool | dict | list):
         return None
-    if isinstance(value, float | Decimal) and value == value // 1:
+    if isinstance(value, float | Decimal) and -_LARGEST < value < _LARGEST and value == int(value):
         value = int(value)
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)).strip()
-    return text[:200] or None
+    return text[:_LONGEST_WORDS] or None

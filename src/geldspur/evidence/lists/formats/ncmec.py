@@ -19,8 +19,8 @@ from geldspur.evidence.lists.entry import (
     Reading,
     Rejected,
     add_hash,
-    category_of,
     finished,
+    words_of,
 )
 from geldspur.evidence.lists.formats.jsonlist import Shape, records
 from geldspur.evidence.lists.listfile import ListFile
@@ -67,7 +67,7 @@ def _key(record: Record) -> tuple[str, str]:
 
 
 def _entry(record: Record, where: str) -> Entry | Rejected:
-    entry = Entry(where=where, category=category_of(record["classification"]))
+    entry = Entry(where=where, category=words_of(record["classification"]))
     for name, value in record["fingerprints"]:
         # large ones (TMK+PDQF, Videntifier) are a link to be followed, without text
         add_hash(entry, name, value or (None if name.lower() in ("md5", "sha1", "pdq") else "linked"))

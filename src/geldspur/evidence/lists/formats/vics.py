@@ -10,13 +10,15 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from geldspur.evidence.lists.entry import Entry, Facts, Item, Reading, Rejected, add_hash, category_of, finished
+from geldspur.evidence.lists.entry import Entry, Facts, Item, Reading, Rejected, add_hash, finished, words_of
 from geldspur.evidence.lists.formats.jsonlist import Shape, records
 from geldspur.evidence.lists.listfile import ListFile
 from geldspur.progress import Task
 
 _VERSION = re.compile(r"DataModels/(\d+(?:\.\d+)*)\.xml(?:/([^/$#]+))?", re.IGNORECASE)
 _MOST_ALTERNATIVES = 1000
+_HASHES = ("MD5", "SHA1", "SHA256", "PhotoDNA")
+_FIELDS = (*_HASHES, "Category", "AlternativeHashes")
 
 
 def read(file: ListFile, task: Task, shape: Shape) -> Reading:
@@ -40,8 +42,11 @@ def media(record: Any, where: str) -> Entry | Rejected:
     """One Media object."""
     if not isinstance(record, dict):
         return Rejected(where, "is no object")
-    entry = Entry(where=where, category=category_of(record.get("Category")))
-    for name in ("MD5", "SHA1", "SHA256", "PhotoDNA"):
+    if "MD5" not in record:  # not every exporter keeps to the model's capitals
+        spelt = {name.lower(): name for name in _FIELDS}
+        record = {spelt.get(name.lower(), name): value for name, value in record.items()}
+    entry = Entry(where=where, category=words_of(record.get("Category")))
+    for name in _HASHES:
         add_hash(entry, name, record.get(name))
     alternatives = record.get("AlternativeHashes")
     if alternatives is not None and not isinstance(alternatives, list):
