@@ -124,7 +124,7 @@ _KNOWN = {
     "md5": "md5", "sha1": "sha1", "sha256": "sha256", "pdq": "pdq",
     "photodna": "PhotoDNA", "pdna": "PhotoDNA", "photodna3": "PhotoDNA", "tmkpdqf": "TMK+PDQF", "tmk": "TMK+PDQF",
     "ssvhpdna": "SSVH-PDNA", "ssvhsaferhash": "SSVH-Safer", "netclean": "NetClean", "videntifier": "Videntifier",
-    "f1": "F1", "vpdq": "vPDQ", "videovpdq": "vPDQ",
+    "vpdq": "vPDQ", "videovpdq": "vPDQ",
 }  # fmt: skip
 _LONGEST_NAME, _LONGEST_WORDS, _LARGEST = 40, 200, 1e9
 
