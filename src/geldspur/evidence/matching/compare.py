@@ -47,6 +47,7 @@ class ListResult:
     kind: str
     entries: int
     unmatchable: dict[str, int]
+    notes: list[str]
     methods: list[MethodResult] = field(default_factory=list)
     contents: int = 0
 
@@ -97,7 +98,7 @@ def _compare(
 ) -> ListResult:
     result = ListResult(
         hashes.name, hashes.file_name, hashes.sha256.hex(), hashes.format, hashes.kind, hashes.entries,
-        hashes.unmatchable, [MethodResult(method, hashes.counts.get(method, 0)) for method in (*METHODS, NEAR)],
+        hashes.unmatchable, hashes.notes, [MethodResult(method, hashes.counts.get(method, 0)) for method in (*METHODS, NEAR)],
     )  # fmt: skip
     by_method = {method.method: method for method in result.methods}
     with store.change() as db:
@@ -205,6 +206,4 @@ def _write(store: ScanStore, trials: list[Trial]) -> None:
 
 def _errors(db: sqlite3.Connection) -> list[Trial]:
     rows = db.execute("SELECT method, trial, tried, wrong, detail FROM method_error ORDER BY method, trial")
-    return [
-        Trial(method, trial, tried, wrong, json.loads(detail)) for method, trial, tried, wrong, detail in rows
-    ]
+    return [Trial(method, trial, tried, wrong, json.loads(detail)) for method, trial, tried, wrong, detail in rows]

@@ -31,7 +31,7 @@ from geldspur.progress import SILENT, Progress
 
 SEED = 20190516
 DECOYS = 2  # of each kind a list
-CLIPS = 8
+CLIPS = 10
 NEAR = "pdq"
 _THREADS = 2  # clips at once; the answers don't depend on it
 
