@@ -99,10 +99,14 @@ def run(work: Path, entries: int, asked: int, rounds: int) -> None:
     del digests
     cpu, wall, found = cpu_seconds(lambda: make_list(work / "list.txt", work / "compiled"))
     assert isinstance(found, HashList)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; SQLite {sqlite3.sqlite_version}")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; SQLite {sqlite3.sqlite_version}"
+    )
     print(f"{entries:,} MD5 entries; compiled in {cpu:.1f} CPU s, {wall:.1f} s")
     size = sum(file.stat().st_size for file in (work / "compiled").iterdir())
-    print(f"bytes an entry on disk: {size / entries:.1f} ours, {(work / 'list.db').stat().st_size / entries:.1f} SQLite")
+    print(
+        f"bytes an entry on disk: {size / entries:.1f} ours, {(work / 'list.db').stat().st_size / entries:.1f} SQLite"
+    )
     blobs = [query.tobytes() for query in queries]
     db.execute("CREATE TEMP TABLE query (number INTEGER PRIMARY KEY, md5 BLOB NOT NULL)")
     db.executemany("INSERT INTO query VALUES (?, ?)", enumerate(blobs))

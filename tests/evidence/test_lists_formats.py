@@ -125,7 +125,9 @@ def test_caid_is_vics_or_a_table_with_the_british_categories(tmp_path):
     context = "http://github.com/VICSDATAMODEL/ProjectVic/DataModels/2.0.xml/UK/$metadata#Media"
     found = compiled(tmp_path, json.dumps({"@odata.context": context, "value": [{"MD5": text(1), "Category": 3}]}))
     assert (found.format, found.scheme, found.category(0)) == ("vics-2.0", "UK", "3")
-    (tmp_path / "caid.csv").write_text(f"MD5;SHA1;Category\r\n{text(1)};{text(1, 'sha1')};1\r\n;{text(2, 'sha1')};2\r\n")
+    (tmp_path / "caid.csv").write_text(
+        f"MD5;SHA1;Category\r\n{text(1)};{text(1, 'sha1')};1\r\n;{text(2, 'sha1')};2\r\n"
+    )
     table = make_list(tmp_path / "caid.csv", tmp_path / "table", format="caid")
     assert (table.format, table.scheme, table.entries, table.category(1)) == ("caid", "UK", 2, "2")
     assert table.counts == {"md5": 1, "sha1": 2, "sha256": 0, "pdq": 0}
@@ -204,7 +206,12 @@ def test_xml_that_only_an_attack_needs_is_refused(tmp_path, attack):
 def test_threatexchange_types_say_what_an_indicator_is(tmp_path):
     frames = json.dumps([f"{text(n, 'sha256')},{quality},{n}.000" for n, quality in ((7, 100), (8, 50), (9, 49))])
     data = [
-        {"id": "1", "type": "HASH_PDQ", "indicator": text(1, "sha256"), "tags": {"data": [{"text": "b"}, {"text": "a"}]}},
+        {
+            "id": "1",
+            "type": "HASH_PDQ",
+            "indicator": text(1, "sha256"),
+            "tags": {"data": [{"text": "b"}, {"text": "a"}]},
+        },
         {"id": "2", "type": "HASH_VIDEO_MD5", "indicator": text(2), "descriptors": {"data": [{"tags": ["x"]}]}},
         {"id": "3", "type": "HASH_SHA256", "indicator": text(3, "sha256")},
         {"id": "4", "type": "HASH_TMK", "indicator": "AAAA"},

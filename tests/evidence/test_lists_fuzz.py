@@ -29,8 +29,12 @@ _FRAME = f"{text(1, 'sha256')},90,1.000"
 SAMPLES = {
     "vics set": json.dumps({"@odata.context": US + "Media", "value": [_MEDIA] * 3}).encode(),
     "vics case": json.dumps({"odata.metadata": "x/1.3.xml#Cases", "value": [{"Media": [_MEDIA] * 2}]}).encode(),
-    "ncmec": NCMEC.format(md5=text(1), sha1=text(1, "sha1"), pdq=text(2, "sha256"), gone=text(3), kept=text(4)).encode(),
-    "ncmec json": json.dumps([{"id": "a", "member_id": 4, "deleted": False, "fingerprints": {"md5": text(1)}}]).encode(),
+    "ncmec": NCMEC.format(
+        md5=text(1), sha1=text(1, "sha1"), pdq=text(2, "sha256"), gone=text(3), kept=text(4)
+    ).encode(),
+    "ncmec json": json.dumps(
+        [{"id": "a", "member_id": 4, "deleted": False, "fingerprints": {"md5": text(1)}}]
+    ).encode(),
     "threatexchange": json.dumps({"data": [_INDICATOR] * 2}).encode(),
     "threatexchange lines": (json.dumps(_INDICATOR) + "\n").encode() * 3,
     "vpdq": json.dumps([_FRAME] * 3).encode(),
