@@ -1,4 +1,4 @@
-"""Each format of hash lists, in the shapes that public code writes and reads. All digests here are of invented bytes."""
+"""Each format of hash lists, in the shapes that public code writes and reads. All digests are of invented bytes."""
 
 import base64
 import gzip
@@ -8,7 +8,9 @@ import sqlite3
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from geldspur.cli.app import app
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.lists import make_list
 
@@ -112,6 +114,13 @@ def test_records_that_can_not_be_read_are_counted_and_named(tmp_path):
     ]
 
 
+def test_names_of_fields_may_be_spelt_in_lower_case_and_numbers_may_be_absurd(tmp_path):
+    records = f'{{"md5": "{text(1)}", "category": 2.0}}, {{"md5": "{text(2)}", "category": 1e999999999}}'
+    found = compiled(tmp_path, f'{{"value": [{records}]}}')
+    assert rows_of(found, "md5", [digest(1), digest(2)]) == {0: [0], 1: [1]}
+    assert (found.category(0), found.category(1)) == ("2", "1E+999999999")
+
+
 @pytest.mark.parametrize("cut", [1, 40, 200])
 def test_a_json_list_that_breaks_is_refused_with_the_place(tmp_path, cut):
     whole = json.dumps({"@odata.context": US + "Media", "value": [{"MediaID": n, "MD5": text(n)} for n in range(9)]})
@@ -139,7 +148,7 @@ NCMEC = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
   <image><member id="42">Example Member</member><timestamp>2017-10-24T15:00:00Z</timestamp><id>image1</id>
    <classification>A1</classification>
    <fingerprints><md5>{md5}</md5><sha1>{sha1}</sha1><pdna>a1a1</pdna><pdq>{pdq}</pdq></fingerprints>
-   <feedback><negativeFeedback type="Sha1"><members><member id="7">Other</member></members></negativeFeedback></feedback>
+   <feedback><negativeFeedback type="Sha1"><member id="7">Other</member></negativeFeedback></feedback>
   </image>
   <image><member id="42">M</member><id>image2</id><fingerprints><pdna>aa</pdna></fingerprints></image>
   <image><member id="42">M</member><timestamp>2017-10-24T15:00:00Z</timestamp><id>gone</id>
@@ -309,7 +318,8 @@ def test_the_old_text_of_nsrl_is_benign_too(tmp_path):
 PLAIN = {
     "bare": f"{text(1)}\n{text(2).upper()}\n",
     "crlf and comments": f"# made by hand\r\n\r\n{text(1)}\r\n#\r\n{text(2)}",
-    "md5sum": f"{text(1)}  a file.mp4\n\\{text(2)} *b\\\\c.mp4\n",
+    "md5sum": f"{text(1)}  a\tfile, {text(3)}.mp4\n\\{text(2)} *b\\\\c.mp4\n",
+    "csv without a header": f"{text(1)},{text(3)},7\n{text(2)},b,{text(3)}\n",
     "bsd": f"MD5 (a (1).mp4) = {text(1)}\nMD5 (b) = {text(2)}\n",
     "typed": f"video_md5 {text(1)}\nmd5 {text(2)}\n",
     "csv": f"name,md5\n\"a, b\",{text(1)}\nc,{text(2).upper()}\n",
@@ -350,6 +360,21 @@ def test_a_bad_line_is_told_by_its_number_and_the_rest_is_kept(tmp_path):
     assert rows_of(found, "md5", [digest(0), digest(701), digest(999)]) == {0: [0], 1: [700], 2: [997]}
 
 
+def test_a_line_without_end_is_rejected_and_the_next_one_is_read(tmp_path):
+    found = compiled(tmp_path, f"{text(1)}\n{'x' * 9_000_000}\n{text(2)}\nbad\n")
+    assert (found.entries, found.rejected) == (2, 2)
+    assert found.reasons[0] == "line 2: longer than 1,048,576 bytes" and found.reasons[1].startswith("line 4:")
+    assert rows_of(found, "md5", [digest(1), digest(2)]) == {0: [0], 1: [1]}
+
+
+def test_hashdeep_files_may_follow_each_other_if_their_columns_agree(tmp_path):
+    part = f"%%%% HASHDEEP-1.0\n%%%% size,md5,filename\n3,{text(1)},/a\n"
+    assert compiled(tmp_path, part * 2).entries == 2
+    (tmp_path / "mixed").write_text(part + part.replace("md5", "sha1"))
+    with pytest.raises(UsageError, match="second header"):
+        make_list(tmp_path / "mixed", tmp_path / "out")
+
+
 @pytest.mark.parametrize(
     ("content", "why"),
     [
@@ -371,6 +396,22 @@ def test_a_packed_list_that_is_cut_is_refused(tmp_path):
     packed = gzip.compress("\n".join(text(n) for n in range(500)).encode())
     with pytest.raises(GeldspurError, match="to its end"):
         compiled(tmp_path, packed[:-9])
+
+
+def test_commands_make_show_and_check_a_list(tmp_path):
+    name = "lis\u202etxt.esrever\x1b[31m"
+    (tmp_path / name).write_text(f"{text(1)}\nbroken\n")
+    out = str(tmp_path / "out")
+    run = CliRunner().invoke
+    made = run(app, ["evidence", "lists", "make", str(tmp_path / name), "--out", out, "--kind", "benign"])
+    assert made.exit_code == 0 and made.output.isascii() and "\x1b" not in made.output
+    assert "1 records rejected" in made.output and "line 2: no digest" in made.output
+    assert "known to be harmless" in run(app, ["evidence", "lists", "show", out]).output
+    shown = json.loads(run(app, ["evidence", "lists", "show", out, "--json"]).output)
+    assert (shown["entries"], shown["rejected"], shown["kind"]) == (1, 1, "benign")
+    assert json.loads(run(app, ["evidence", "lists", "check", out, "--json"]).output)["sound"] is True
+    (tmp_path / "out" / "md5.tail").write_bytes(bytes(8))
+    assert isinstance(run(app, ["evidence", "lists", "check", out]).exception, GeldspurError)
 
 
 def test_a_format_that_the_content_is_not_is_refused(tmp_path):

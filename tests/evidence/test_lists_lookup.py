@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import geldspur
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.lists import make_list, open_list
 from geldspur.evidence.lists.kernels import find_all, spread
@@ -125,7 +126,7 @@ def test_any_changed_byte_is_found_by_the_check(sound, tmp_path, name):
     content = bytearray((damaged / name).read_bytes())
     content[len(content) // 2] ^= 0x04
     (damaged / name).write_bytes(content)
-    with pytest.raises(GeldspurError, match="not the file that the manifest describes|damaged"):
+    with pytest.raises(GeldspurError, match=r"not the file that the manifest describes|damaged"):
         open_list(damaged).verify()
 
 
@@ -163,6 +164,7 @@ def test_a_damaged_table_costs_answers_and_never_reads_outside():
         assert (found_query == found_row).all()
 
 
+SOURCE = Path(geldspur.__file__).parents[1]
 CHILD = """
 import resource, sys
 from pathlib import Path
@@ -186,7 +188,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path):
             file.write("]}")
         made = subprocess.run(
             [sys.executable, "-c", CHILD, str(path), str(tmp_path / f"out{count}")],
-            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "src"}, cwd=Path(__file__).parents[2],
+            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(SOURCE)},
         )  # fmt: skip
         entries, peaks[count] = map(int, made.stdout.split())
         assert entries == count
