@@ -81,10 +81,6 @@ class MultiIndex:
         starts = 0 if self._starts is None else self._starts.nbytes
         return self._words.nbytes + self._order.nbytes + starts + tables
 
-    def hashes(self) -> Hashes:
-        """The distinct hashes, uint8[d, 32]."""
-        return self._words.view(np.uint8)
-
     def spread(self, distinct: Rows) -> tuple[Rows, Rows]:
         """The rows in which distinct hashes were given: (place in `distinct`, row), int64[k] each, rows ascending."""
         if self._starts is None:
@@ -114,7 +110,7 @@ class MultiIndex:
         _check(queries)
         if not 0 <= radius <= MAX_RADIUS:
             raise UsageError(f"a radius of {radius} bits is not in 0 to {MAX_RADIUS}", todo="choose one that is")
-        words = np.ascontiguousarray(queries).view(np.uint64)
+        words = np.require(queries, requirements=["C", "A", "W"]).view(np.uint64)  # else kernels are compiled again
         borders = (
             np.arange(len(queries) + 1) if ends is None else np.unique(np.concatenate([[0], ends, [len(queries)]]))
         )
