@@ -15,7 +15,7 @@ from geldspur.evidence.matching.mih import MultiIndex
 bits = st.integers(0, 255)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32 - 1),
     radius=st.integers(0, 31),
