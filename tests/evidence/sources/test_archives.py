@@ -274,6 +274,17 @@ def test_a_damaged_directory_keeps_the_records_before_the_damage():
     assert list(got) == [b"%d" % number for number in range(6)]
 
 
+def test_a_directory_that_hides_members_is_said():
+    archive = zip_of({"shown": b"1", "hidden": b"2"})
+    at = archive.index(b"PK\x01\x02")
+    records = archive[at : archive.index(b"PK\x01\x02", at + 1)]
+    got = read_all(archive[:at] + records + zip_end(records, at, 2))
+    assert got == {
+        b"shown": b"1",
+        b"!": ("refused", "the zip directory holds 1 members, its end says 2", at + len(records)),
+    }
+
+
 def test_a_self_made_prefix_does_not_move_a_zips_members():
     assert read_all(zip_of({"x": b"PK\x03\x04"}, 0)[:0] + b"PK\x03\x04junk" + zip_of(FILES)) == BYTES
 
