@@ -22,6 +22,7 @@ from geldspur.evidence.sources.archives import Member, is_archive, members, stre
 from geldspur.evidence.sources.base import Source
 
 _SPEAK_SECONDS = 0.25
+_MEMORY = 4 << 30  # of address space for one worker's decoding
 MEMBER_IN_MEMORY = 256 << 20  # larger members of archives, where they can't be read twice, are not decoded
 
 
@@ -34,20 +35,21 @@ class Context:
 
 
 def make_handler(context: Context) -> Handler:
-    """The function that a worker serves tasks with."""
-    return _Handler(context).handle
+    """The function that a worker serves tasks with; from here on the worker is shut in, if it is to decode."""
+    return _Handler(context)
 
 
 class _Handler:
     def __init__(self, context: Context) -> None:
         self._source = context.source
         self._media = _media_room() if context.fingerprints else None
+        self.confined: dict[str, int | bool] = self._media.confine(_MEMORY) if self._media is not None else {}
         self._reader = Reader(self._count)
         self._talk: Talk | None = None
         self._bytes = 0
         self._spoke = time.monotonic()
 
-    def handle(self, task: Task, talk: Talk) -> Any:
+    def __call__(self, task: Task, talk: Talk) -> Any:
         self._talk = talk
         match task:
             case DigestTask():
@@ -143,7 +145,8 @@ class _Handler:
 
 
 def _media_room() -> Any:
-    """The decoders and their kernels, which a scan of digests does without."""
+    """The decoders and their kernels, ready to use; a scan of digests does without."""
     from geldspur.evidence import media
 
+    media.warm()
     return media
