@@ -8,7 +8,7 @@ import sys
 import av
 import numpy as np
 import pytest
-from media_clips import apart, encode, picture, scenes
+from media_clips import RATE, apart, encode, picture, scenes
 
 from geldspur.evidence.media import Limits, fingerprint, frames_sha256, maybe_media
 from geldspur.evidence.media.container import opened
@@ -50,7 +50,7 @@ def made(container, codec, pixels="yuv420p", frames=None):
     return encode(frames or scenes(3), container, codec, pixels, g=RATE, **more)
 
 
-RATE = 25
+
 
 
 @pytest.mark.parametrize(("container", "codec", "pixels", "name"), VIDEOS)

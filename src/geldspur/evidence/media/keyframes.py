@@ -4,7 +4,7 @@ Only keyframes are decoded: they depend on nothing else, so that the cost is a f
 elsewhere in the file does not reach them. `second` and `frame` decode everything (`evidence deep`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from typing import BinaryIO, Literal
@@ -57,22 +57,26 @@ class _Tally:
     size: tuple[int, int] = (0, 0)
     gap_ms: int = 0
     last_ms: int = -1
+    tick: Callable[[], None] | None = None
 
 
-def fingerprint(stream: BinaryIO, *, stage: Stage = "keyframe", limits: Limits | None = None) -> MediaResult:
+def fingerprint(
+    stream: BinaryIO, *, stage: Stage = "keyframe", limits: Limits | None = None, tick: Callable[[], None] | None = None
+) -> MediaResult:
     """Fingerprints of an image or a video. Bad media never raise: what was wrong is in the result.
 
     Args:
         stream: the file's bytes, seekable, at any position.
         stage: 'keyframe', 'second' (the first frame of each second's worth of frames, as vPDQ samples), or 'frame'.
         limits: see `Limits`.
+        tick: called at each frame, to tell that work goes on.
     """
     certain = False
     try:
         stream.seek(0)
         certain = is_certain(stream.read(HEAD))
         stream.seek(0)
-        return _fingerprint(stream, stage, limits or Limits())
+        return _fingerprint(stream, stage, limits or Limits(), tick)
     except _NoPictureError:
         return MediaResult("other")
     except _TooLargeError as error:
@@ -87,14 +91,16 @@ def fingerprint(stream: BinaryIO, *, stage: Stage = "keyframe", limits: Limits |
         return MediaResult("failed", reason="crashed", detail=f"{type(error).__name__}: {_words(error)}")
 
 
-def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits) -> MediaResult:
+def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits, tick: Callable[[], None] | None) -> MediaResult:
     with opened(stream) as container:
         video = _main_picture(container)
         _check_size(video, limits)
         kind: Literal["image", "video"] = "image" if _is_still(container, video) else "video"
         video.codec_context.thread_count = 1
         video.codec_context.options = {"max_pixels": str(limits.pixels)}
-        tally = _Tally(gap_ms=KEYFRAME_GAP_MS if stage == "keyframe" else 0, size=(video.width, video.height))
+        tally = _Tally(
+            gap_ms=KEYFRAME_GAP_MS if stage == "keyframe" else 0, size=(video.width, video.height), tick=tick
+        )
         _take(_frames(container, video, stage, kind, tally), video, tally, limits)
         if not tally.frames and kind == "video" and stage == "keyframe":
             container.seek(0)
@@ -155,21 +161,32 @@ def _by_index(container: InputContainer, video: VideoStream, tally: _Tally) -> I
         stream.discard = Discard.default if stream is video else Discard.all
     last: int | None = None
     keys = [entry.timestamp for entry in video.index_entries if entry.is_keyframe]
-    for key, following in pairwise([*keys, keys[-1] + _FAR]):
+    for key, following in pairwise([*keys, max(keys, default=0) + _FAR]):
         at_ms = _milliseconds(key, video)
         if at_ms is not None and last is not None and 0 <= at_ms - last < tally.gap_ms:
             continue
         last = at_ms
-        frames: list[VideoFrame] = []
         try:
-            container.seek(following - 1, stream=video)  # it is asked for times of display, which may come later
-            packet = next(container.demux(video))
-            if packet.dts == key and packet.size:
-                frames = video.codec_context.decode(packet) + video.codec_context.decode(None)
-        except (av.FFmpegError, ValueError, StopIteration):
+            packet = _packet_at(container, video, key, following)
+            decoder = video.codec_context
+            frames = decoder.decode(packet) + decoder.decode(None) if packet is not None else []
+        except (av.FFmpegError, ValueError):
             frames = []
         tally.bad_packets += not frames
         yield from frames
+
+
+def _packet_at(container: InputContainer, video: VideoStream, key: int, following: int) -> "Packet[VideoStream] | None":
+    """The keyframe of decoding time `key`; `following` is the next one's.
+
+    libav seeks by the time of display, which comes later by an unknown delay, and takes the last keyframe not after it.
+    """
+    for moment in (following - 1, following):
+        container.seek(moment, stream=video)
+        packet = next(container.demux(video), None)
+        if packet is not None and packet.size and packet.dts == key:
+            return packet
+    return None
 
 
 def _frames_a_second(video: VideoStream) -> int:
@@ -228,6 +245,8 @@ def _decoded(video: VideoStream, packets: "Iterator[Packet[VideoStream]]", tally
 def _take(frames: Iterator[VideoFrame], video: VideoStream, tally: _Tally, limits: Limits) -> None:
     for frame in frames:
         tally.decoded += 1
+        if tally.tick is not None:
+            tally.tick()
         tally.size = tally.size if tally.frames else (frame.width, frame.height)
         tally.last_ms = _time_of(frame, video, tally.last_ms)
         row = _hash(frame, tally.last_ms)
