@@ -1,9 +1,10 @@
 """Fingerprints of files: what is decoded, what damage costs, and that a file can't make the decoder open another."""
 
+import ctypes
 import io
 import os
-import subprocess
-import sys
+import wave
+import zlib
 
 import av
 import numpy as np
@@ -50,9 +51,6 @@ def made(container, codec, pixels="yuv420p", frames=None):
     return encode(frames or scenes(3), container, codec, pixels, g=RATE, **more)
 
 
-
-
-
 @pytest.mark.parametrize(("container", "codec", "pixels", "name"), VIDEOS)
 def test_keyframes_of_each_format_are_the_pictures_that_went_in(container, codec, pixels, name):
     data = made(container, codec, pixels)
@@ -82,27 +80,30 @@ def test_an_image_has_one_frame_at_its_beginning(codec, pixels):
 
 
 def test_a_hole_in_the_file_costs_the_keyframes_in_it_and_is_counted():
-    frames = scenes(12, width=640, height=480)
-    data = encode(frames, "mp4", "libx264", g=RATE, crf=10, bf=0)
+    frames = scenes(9, length=15, width=640, height=480)
+    data = encode(frames, "mp4", "libx264", g=15, crf=10, bf=0, preset="ultrafast")
     whole = of(data)
     hole = bytearray(data)
     third = len(data) // 3
     hole[third : 2 * third] = bytes(third)
     salvaged = of(bytes(hole))
     assert salvaged.state == "video"
-    assert 6 <= len(salvaged.frames) < len(whole.frames)
+    assert 4 <= len(salvaged.frames) < len(whole.frames)
     assert salvaged.facts.bad_packets >= len(whole.frames) - len(salvaged.frames) - 1
-    assert set(salvaged.frames) - set(whole.frames) <= {salvaged.frames[-1]} | set(salvaged.frames)
-    assert sum(frame in whole.frames for frame in salvaged.frames) >= 6
+    assert sum(frame in whole.frames for frame in salvaged.frames) >= 4
 
 
-def test_a_stream_without_a_keyframe_still_gives_frames():
-    data = encode(scenes(8, width=640, height=480), "mpegts", "libx264", g=1000, sc_threshold=0, crf=18, bf=0)
-    packets = 188
-    cut = data[len(data) // 2 // packets * packets :]
-    result = of(cut)
-    assert result.state in ("video", "failed")
-    assert maybe_media(cut[:HEAD])
+def test_a_video_without_any_marked_keyframe_gives_the_first_frame_of_each_second():
+    out = io.BytesIO()
+    with av.open(io.BytesIO(made("matroska", "mpeg4"))) as source, av.open(out, "w", format="matroska") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.size:
+                packet.is_keyframe = False
+                packet.stream = stream
+                target.mux(packet)
+    result = of(out.getvalue())
+    assert (result.state, [frame.at_ms for frame in result.frames]) == ("video", [0, 1000, 2000])
 
 
 @pytest.mark.parametrize(
@@ -139,49 +140,48 @@ PLAYLISTS = {
 }
 
 
+class Watch:
+    """Counts how often files are opened, by anything in this process or outside."""
+
+    def __init__(self, path):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.handle = libc.inotify_init1(os.O_NONBLOCK)
+        in_open = 0x20
+        assert libc.inotify_add_watch(self.handle, os.fsencode(path), in_open) > 0
+
+    def was_opened(self):
+        try:
+            return bool(os.read(self.handle, 4096))
+        except BlockingIOError:
+            return False
+
+
 @pytest.mark.parametrize("name", PLAYLISTS)
 def test_a_playlist_opens_nothing(name, tmp_path):
-    """Every open and connect of the process is watched; libav itself would follow the playlist (see the control)."""
-    clip = tmp_path / "clip.mp4"
-    clip.write_bytes(made("mp4", "libx264"))
-    text = PLAYLISTS[name].format(clip)
-    for ending in ("m3u8", "mp4", "mpd"):
-        playlist = tmp_path / f"playlist.{ending}"
-        playlist.write_text(text)
-        code = (
-            "import sys\nfrom geldspur.evidence.media import fingerprint, warm\nwarm()\n"
-            "import ctypes, os\n"
-            "from pathlib import Path\n"
-            f"stream = open({str(playlist)!r}, 'rb')\n"
-            "os.stat('/geldspur-begins-here') if False else None\n"
-            "print(fingerprint(stream).state)\n"
-        )
-        traced = subprocess.run(
-            ["strace", "-f", "-e", "trace=openat,open,connect,socket", sys.executable, "-c", code],
-            capture_output=True, text=True, check=False,
-        ) if _has_strace() else subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # fmt: skip
-        assert traced.stdout.strip() == "other"
-        assert "clip.mp4" not in traced.stderr
-
-
-def _has_strace():
-    from shutil import which
-
-    return which("strace") is not None
-
-
-def test_libav_left_alone_would_follow_a_playlist(tmp_path):
     clip = tmp_path / "clip.ts"
     clip.write_bytes(made("mpegts", "libx264"))
+    watch = Watch(clip)
+    for ending in ("m3u8", "mp4", "mpd", "ffconcat"):
+        playlist = tmp_path / f"playlist.{ending}"
+        playlist.write_text(PLAYLISTS[name].format(clip))
+        with playlist.open("rb") as stream:
+            assert fingerprint(stream).state == "other"
+    assert not watch.was_opened()
+
+
+def test_libav_left_alone_does_follow_a_playlist(tmp_path):
+    """The control: the watch sees it, and what stops it is the list of readers."""
+    clip = tmp_path / "clip.ts"
+    clip.write_bytes(made("mpegts", "libx264"))
+    watch = Watch(clip)
     playlist = tmp_path / "playlist.m3u8"
     playlist.write_text(PLAYLISTS["hls"].format(clip))
     with av.open(str(playlist)) as container:
         assert container.format.name == "hls"
-        assert container.streams.video
-    with playlist.open("rb") as stream:
-        assert of(stream.read()).state == "other"
-        with pytest.raises(av.FFmpegError), opened(stream):
-            pass
+    assert watch.was_opened()
+    with playlist.open("rb") as stream, pytest.raises(av.FFmpegError), opened(stream):
+        pass
+    assert not watch.was_opened()
 
 
 def test_a_black_or_still_video_gives_one_row():
@@ -209,8 +209,6 @@ def test_stages_take_each_frame_or_one_a_second():
 def test_a_decompression_bomb_is_refused_by_its_size():
     data = bytearray(encode([picture(1)], "image2pipe", "png", "gray"))
     data[16:24] = (60_000).to_bytes(4, "big") * 2
-    import zlib
-
     data[29:33] = zlib.crc32(data[12:29]).to_bytes(4, "big")
     assert of(bytes(data)).state == "failed"
     assert of(made("mp4", "libx264"), limits=Limits(pixels=1000)).reason == "pixels"
@@ -227,8 +225,6 @@ def test_letterboxed_and_mirrored_copies_meet_their_original():
 
 
 def test_sound_is_other_and_its_cover_is_an_image():
-    import wave
-
     out = io.BytesIO()
     with wave.open(out, "wb") as sound:
         sound.setnchannels(1), sound.setsampwidth(2), sound.setframerate(8000)
