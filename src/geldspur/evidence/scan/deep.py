@@ -113,12 +113,13 @@ def _row(store: ScanStore, entry: int) -> tuple[bytes, int, str, int | None]:
 
 def _write(store: ScanStore, content: int, every: Every, result: MediaResult, tally: Deepened) -> None:
     """One content's frames in place of what an earlier run of the same density gave, and the record of it."""
-    tally.left -= 1
     with store.change() as db:
         (sha256,) = db.execute("SELECT sha256 FROM content WHERE id = ?", (content,)).fetchone()
         if result.state != "video":
             tally.failed += 1
-            db.execute("UPDATE content SET deep = 'failed' WHERE id = ?", (content,))
+            if result.reason != "unreadable":  # else the bytes may be there another time
+                tally.left -= 1
+                db.execute("UPDATE content SET deep = 'failed' WHERE id = ?", (content,))
             store.log("deep", sha256=sha256, every=every, reason=result.reason or "damaged", detail=result.detail)
             return
         db.execute("DELETE FROM frame WHERE content = ? AND stage = ?", (content, every))
@@ -136,5 +137,6 @@ def _write(store: ScanStore, content: int, every: Every, result: MediaResult, ta
         )
         digest = frames_sha256((stage, FrameHash(*row)) for stage, *row in rows)
         store.log("deep", sha256=sha256, every=every, frames=len(result.frames), frames_sha256=digest)
+        tally.left -= 1
         tally.done += 1
         tally.frames += len(result.frames)
