@@ -208,7 +208,7 @@ class View:
     def _hit(self, row: Row) -> Block:
         assert row.content is not None and row.sha256 is not None
         hits = self._rows.hits(row.content, kinds=("material",))
-        names = self._rows.count_names(row.content)
+        names = row.names
         return {
             "name": clean(self._rows.name(row), 300),
             "more": f"and {names - 1:,} more names" if names > 2 else "and one more name" if names == 2 else "",
