@@ -45,7 +45,9 @@ class OpenFolders:
         return self._descriptors[-1]
 
     def _go(self, names: list[bytes]) -> None:
-        common = len(os.path.commonprefix([self._names, names]))
+        common = 0
+        while common < min(len(names), len(self._names)) and names[common] == self._names[common]:
+            common += 1
         self._leave(common)
         if self._descriptors[-1] < 0:
             self._leave(0)
@@ -83,6 +85,7 @@ class FolderSource:
         self._folders: OpenFolders | None = None
 
     def __reduce__(self) -> tuple[type["FolderSource"], tuple[Path]]:
+        """Without the descriptors, which are of one process."""
         return FolderSource, (self.root,)
 
     def _open_folders(self) -> OpenFolders:
@@ -149,12 +152,13 @@ class FolderSource:
             os.close(descriptor)
             raise OSError(6, "no regular file any more")
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
-        return io.FileIO(descriptor, "rb")  # type: ignore[return-value]
+        return io.FileIO(descriptor, "rb")
 
 
 def _list(folder: int, prefix: bytes) -> tuple[list[Found], tuple[int | None, str] | None]:
     """What the folder holds, in order; where listing stops early: what came before, and the error."""
-    names, error = [], None
+    names: list[bytes] = []
+    error: tuple[int | None, str] | None = None
     try:
         with os.scandir(folder) as entries:
             names.extend(os.fsencode(entry.name) for entry in entries)
