@@ -189,6 +189,11 @@ class Unpacked(Forward):
         self.most: int | None = None
         self.trailing: int | None = None
 
+    @property
+    def taken(self) -> int:
+        """Packed bytes used so far."""
+        return self._read - len(self._decoder.unused_data)
+
     def _piece(self, most: int) -> bytes:
         while not self.done:
             if self._decoder.eof:
@@ -217,11 +222,10 @@ class Unpacked(Forward):
 
     def _another(self) -> None:
         rest = self._decoder.unused_data + self._next
-        self._read -= len(self._decoder.unused_data)
-        self._next = b""
         if self._follows is None:
             self.done = True
             return
+        self._read, self._next = self.taken, b""
         rest = rest or self._packed.read(CHUNK)
         while rest and not (data := rest.lstrip(b"\0")):
             self._read += len(rest)
@@ -260,11 +264,17 @@ class Exact(Forward):
         at = self._size - self._left
         if self._left:
             raise Stopped("damaged", f"holds {at:,} bytes, its directory says {self._size:,}", at)
-        if self._inner.read(1):
+        if self._more():
             raise Stopped("damaged", f"holds more than the {self._size:,} bytes that its directory says", at)
         if self._crc != self._told:
             raise Stopped("damaged", "its checksum (CRC-32) differs from the stored one", at)
         return b""
+
+    def _more(self) -> bool:
+        try:
+            return bool(self._inner.read(1))
+        except Stopped:  # LZMA needs no mark at its end, and the checksum tells whether the rest was right
+            return False
 
 
 class Broken(Forward):
