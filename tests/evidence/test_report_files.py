@@ -161,11 +161,11 @@ def test_the_levels_stay_apart(made):
     }  # fmt: skip
     sentences = [hit["sentence"] for hit in hits]
     assert (
-        "Same video by 2 of 2 searchable frames as entry 40 of list Agency A, version 2025-11: nearest pair at "
+        "Same video by 2 of 2 searchable frames as entry 40 of list “Agency A”, version 2025-11: nearest pair at "
         "distance 14, quality 95, mirrored; reported there as category “2” (scheme US)."
     ) in sentences
     assert (
-        "Identical file by MD5 to entry 3 of list Agency B, version 7; reported there as category “A” (scheme UK)."
+        "Identical file by MD5 to entry 3 of list “Agency B”, version 7; reported there as category “A” (scheme UK)."
     ) in sentences
     levels = {row["path"]: row["level"] for row in table(folder / "out", "files.csv")}
     assert levels["videos/known.mp4"] == "identical"  # although frames match too
