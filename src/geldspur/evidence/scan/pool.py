@@ -20,7 +20,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from pickle import UnpicklingError
 from types import TracebackType
 from typing import Any, Literal
 
@@ -87,10 +86,7 @@ class _Worker:
             self.socket.setblocking(False)
 
     def messages(self) -> tuple[list[Any], bool]:
-        try:
-            return self._inbox.read()
-        except (UnpicklingError, ValueError, AttributeError, EOFError, IndexError, TypeError):
-            return [], False
+        return self._inbox.read()
 
     @property
     def late(self) -> bool:

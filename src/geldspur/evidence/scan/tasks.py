@@ -2,7 +2,7 @@
 
 import io
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from geldspur.evidence.model import MediaResult
@@ -71,7 +71,7 @@ class _Handler:
         outcome, head = digest_file(lambda: self._source.open(job.path, job.place), job, self._reader)
         if outcome.digests is None:
             return outcome
-        return replace(outcome, archive=is_archive(head), media=self._maybe_media(head, job.path))
+        return outcome._replace(archive=is_archive(head), media=self._maybe_media(head, job.path))
 
     def _maybe_media(self, head: bytes, path: bytes) -> bool | None:
         return None if self._media is None else self._media.maybe_media(head, path)
@@ -109,7 +109,7 @@ class _Handler:
             return
         stream = member.open()
         outcome, content = self._digest_member(stream, member)
-        told = replace(told, outcome=outcome)
+        told = told._replace(outcome=outcome)
         if not outcome.media or outcome.digests is None:
             talk.say(told)
         elif talk.ask(told):

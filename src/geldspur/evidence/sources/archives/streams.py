@@ -78,15 +78,22 @@ class Forward(io.RawIOBase):
             try:
                 piece = self._piece(len(view) - filled)
             except OSError as error:
-                self._stop = error
+                self._stop = _bare(error)
                 break
             if not piece:
                 break
             view[filled : filled + len(piece)] = piece
             filled += len(piece)
         if not filled and self._stop is not None and len(view):
-            raise self._stop
+            raise _bare(self._stop)
         return filled
+
+
+def _bare(error: OSError) -> OSError:
+    """The same without a traceback: kept, that would keep the decoder and its dictionary alive in a cycle."""
+    if isinstance(error, Stopped):
+        return Stopped(error.reason, error.words, error.offset)
+    return OSError(error.errno, error.strerror or str(error))
 
 
 class Window(io.RawIOBase):
@@ -162,6 +169,17 @@ class Part(Forward):
         data = self._take(want) if want else b""
         self.left -= len(data)
         return data
+
+
+class Lent(Forward):
+    """A stream for somebody who may close it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def _piece(self, most: int) -> bytes:
+        return self._stream.read(min(most, CHUNK))
 
 
 class Unpacked(Forward):

@@ -224,7 +224,8 @@ class _Walk:
             name, times = _gzip_header(box.again()) if kind == "gzip" else (b"", None)
             found = Found(box.below(name or b"content"), "file", None, times)
             raw.most = self._limits.member_bytes
-            yield from self._file(box, found, _first_then(stream, again), restarts=False)
+            opens = _first_then(streams.buffered(streams.Lent(stream)), again)
+            yield from self._file(box, found, opens, restarts=False)
         while stream.read(streams.CHUNK):  # so that damage at the end is met, whoever read how much
             pass
         if raw.trailing is not None:
@@ -344,7 +345,7 @@ def _unpacked(stream: BinaryIO, kind: str, limits: Limits, budget: Budget) -> st
 
 def _gzip_header(stream: BinaryIO) -> tuple[bytes, Times | None]:
     """The original name and time that a gzip header may carry."""
-    head = stream.read(4096)
+    head = stream.read(4096).ljust(12, b"\0")
     seconds = int.from_bytes(head[4:8], "little")
     times = Times("gzip", modified_ns=seconds * SECOND) if seconds else None
     at = 10

@@ -1,0 +1,11 @@
+"""Custody of a scan: sealed when it is made, verified when it is doubted.
+
+`seal` binds rows and log by a manifest, signed where a key is given; `verify` checks all of it again and, where the
+source is named, the files themselves. Verifying writes nothing.
+"""
+
+from geldspur.evidence.custody.checks import Check
+from geldspur.evidence.custody.seal import Sealed, seal
+from geldspur.evidence.custody.verify import Verdict, verify
+
+__all__ = ["Check", "Sealed", "Verdict", "seal", "verify"]
