@@ -318,7 +318,8 @@ def test_the_old_text_of_nsrl_is_benign_too(tmp_path):
 PLAIN = {
     "bare": f"{text(1)}\n{text(2).upper()}\n",
     "crlf and comments": f"# made by hand\r\n\r\n{text(1)}\r\n#\r\n{text(2)}",
-    "md5sum": f"{text(1)}  a file.mp4\n\\{text(2)} *b\\\\c.mp4\n",
+    "md5sum": f"{text(1)}  a\tfile, {text(3)}.mp4\n\\{text(2)} *b\\\\c.mp4\n",
+    "csv without a header": f"{text(1)},{text(3)},7\n{text(2)},b,{text(3)}\n",
     "bsd": f"MD5 (a (1).mp4) = {text(1)}\nMD5 (b) = {text(2)}\n",
     "typed": f"video_md5 {text(1)}\nmd5 {text(2)}\n",
     "csv": f"name,md5\n\"a, b\",{text(1)}\nc,{text(2).upper()}\n",

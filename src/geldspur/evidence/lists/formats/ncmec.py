@@ -105,10 +105,11 @@ def _xml_records(file: ListFile, task: Task | None, facts: Facts) -> Iterator[tu
                 yield from page.taken()
             page.parser.Parse(b"", True)
             yield from page.taken()
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: encodings that it can't read
+            why = expat.errors.messages.get(error.code) if isinstance(error, expat.ExpatError) else "unknown encoding"
             raise GeldspurError(
-                f"the list's XML is broken: {expat.errors.messages.get(error.code, 'error')}",
-                where=f"{file.path}, line {error.lineno:,}, column {error.offset:,}",
+                f"the list's XML is broken: {why}",
+                where=f"{file.path}, line {page.parser.CurrentLineNumber:,}",
                 todo="get a sound copy of the list: half a list would call known files unknown",
             ) from error
         except _Unsafe as error:

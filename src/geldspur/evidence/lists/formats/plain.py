@@ -47,6 +47,7 @@ _HASH_NAMES = {"hash", "hashvalue", "signal", "indicator", "rawindicator", "valu
 _TYPE_NAMES = {"type", "hashtype", "hashname", "signaltype", "indicatortype", "algorithm"}
 _NSRL_2 = {"sha1", "md5", "crc32", "filename", "filesize", "productcode"}
 _UNBALANCED = "its quotes don't balance"
+_NO_DIGEST = "no digest of 32, 40 or 64 hexadecimal digits"
 _NOTE_64 = "64 hexadecimal digits were taken as SHA-256; if they are PDQ hashes, make the list again with --format pdq"
 
 
@@ -110,22 +111,34 @@ def _bare(line: str, where: str, facts: Facts) -> Item:
     if match := _BSD.fullmatch(line):
         add_hash(entry, match[1].replace("2-", ""), match[2])
         return finished(entry)
-    words = line.removeprefix("\\").split(None, 1)
+    line = line.removeprefix("\\")
+    words = line.split(None, 1)
     if len(words) == 2 and (kind := _TYPED.get(words[0].lower())):
         add_hash(entry, kind, words[1].strip())
         return finished(entry)
-    separator = next((s for s in _SEPARATORS if s in words[0] or (s == "\t" and s in line)), None)
+    begins_row = line[len(words[0]) :].startswith("\t")
+    separator = "\t" if begins_row else next((s for s in _SEPARATORS if s in words[0]), None)
     cells = _cells(line, separator) if separator else words[:1]
     if cells is None:
         return Rejected(where, _UNBALANCED)
+    for kind, text in _leading_digests(cells):
+        add_hash(entry, kind, text)
+        if kind == "sha256" and _NOTE_64 not in facts.notes:
+            facts.notes.append(_NOTE_64)
+    return Rejected(where, _NO_DIGEST) if entry.is_blank else entry
+
+
+def _leading_digests(cells: list[str]) -> Iterator[tuple[DigestKind, str]]:
+    """The first digests that stand side by side, one of a kind: what follows may be a name that looks like one."""
+    seen: set[DigestKind] = set()
     for text in cells:
-        if (kind := _BY_DIGITS.get(len(text))) and _HEX.fullmatch(text):
-            add_hash(entry, kind, text)
-            if kind == "sha256" and _NOTE_64 not in facts.notes:
-                facts.notes.append(_NOTE_64)
-        elif separator is None:
-            return Rejected(where, "no digest of 32, 40 or 64 hexadecimal digits at its beginning")
-    return finished(entry)
+        kind = _BY_DIGITS.get(len(text)) if _HEX.fullmatch(text) else None
+        if kind is None and not seen:
+            continue
+        if kind is None or kind in seen:
+            return
+        seen.add(kind)
+        yield kind, text
 
 
 def _bare_pdq(line: str, where: str) -> Item:
@@ -222,6 +235,8 @@ def _header(line: str) -> _Header | None:
             header.category = at
         elif name == "quality":
             header.quality = at
+    if header.hashes:
+        header.untyped = None  # then a column "value" is about something else
     return header if header.hashes or header.untyped is not None else None
 
 

@@ -16,6 +16,7 @@ from geldspur.evidence.lists.listfile import ListFile
 from geldspur.progress import Task
 
 _VERSION = re.compile(r"DataModels/(\d+(?:\.\d+)*)\.xml(?:/([^/$#]+))?", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_ALTERNATIVES = 1000
 _HASHES = ("MD5", "SHA1", "SHA256", "PhotoDNA")
 _FIELDS = (*_HASHES, "Category", "AlternativeHashes")
@@ -33,8 +34,9 @@ def _items(file: ListFile, task: Task, shape: Shape, facts: Facts) -> Iterator[I
     latest = ""
     for where, record in records(file, task, shape):
         yield record if isinstance(record, Rejected) else media(record, where)
-        if isinstance(record, dict) and isinstance(updated := record.get("DateUpdated"), str):
-            latest = max(latest, updated[:10]) if re.match(r"\d{4}-\d\d-\d\d", updated) else latest
+        updated = record.get("DateUpdated") if isinstance(record, dict) else None
+        if isinstance(updated, str) and updated[:10] > latest and _DATE.match(updated):
+            latest = updated[:10]
     facts.made = latest or None
 
 
