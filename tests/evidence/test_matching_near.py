@@ -55,7 +55,9 @@ def test_near_hits_count_pictures_and_tell_the_nearest_pair(scan, pictures):
     ]
     assert found[still].hits == [NearHit(still, 5, 1, 12, 55, "plain")]
     assert searchable(db)[film] == 6
-    assert contents_near(db, index) == {film, still}
+    assert contents_near(db, index, set(searchable(db))) == {film, still}
+    first = next(iter(searchable(db)))
+    assert contents_near(db, index, {first}) == {film, still} & {first}
 
 
 def test_a_picture_taken_at_two_stages_counts_once(scan, pictures):
