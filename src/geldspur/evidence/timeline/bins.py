@@ -44,11 +44,11 @@ def span_of(files_ns: Sequence[int], money_ns: Sequence[int]) -> Span:
         if last - first > 4 * around:
             first, last = max(first, begin - around), min(last, end + around)
             first, last = min(first, begin), max(last, end)
-    return span(_at(first), _at(last))
+    return span(_at(first), _at(last) + timedelta(seconds=1))
 
 
 def span(first: datetime, last: datetime) -> Span:
-    """Bars of the smallest unit of which at most `MOST_BARS` cover both times."""
+    """Bars of the smallest unit of which at most `MOST_BARS` cover the time from `first` to before `last`."""
     for unit in _UNITS[:-1]:
         if (last - first).total_seconds() / _LENGTH_S[unit] <= MOST_BARS - 2:
             return _borders(unit, first, last)
@@ -57,7 +57,7 @@ def span(first: datetime, last: datetime) -> Span:
 
 def _borders(unit: str, first: datetime, last: datetime) -> Span:
     borders = [_floor(unit, first)]
-    while borders[-1] <= last:
+    while borders[-1] < last or len(borders) == 1:
         borders.append(_next(unit, borders[-1]))
     return Span(unit, tuple(borders))
 
@@ -91,6 +91,32 @@ def _at(at_ns: int) -> datetime:
 
 def _nanoseconds(at: datetime) -> int:
     return int((at - _ORIGIN) / timedelta(seconds=1)) * SECOND
+
+
+def marked(span: Span, most: int) -> list[int]:
+    """Numbers of the borders to put dates at: at most `most`, at round steps of the unit."""
+    ordinals = [_ordinal(span.unit, border) for border in span.borders]
+    for step in _STEPS[span.unit]:
+        numbers = [number for number, ordinal in enumerate(ordinals) if ordinal % step == 0]
+        if len(numbers) <= most:
+            return numbers or [0]
+    return [0]
+
+
+_STEPS = {
+    "hour": (1, 2, 3, 6, 12, 24), "6 hours": (1, 2, 4, 8), "day": (1, 2, 7, 14), "week": (1, 2, 4, 8, 13),
+    "month": (1, 3, 6, 12, 24), "quarter": (1, 2, 4, 8), "year": (1, 2, 5, 10, 20, 50, 100),
+}  # fmt: skip
+
+
+def _ordinal(unit: str, at: datetime) -> int:
+    """Number of the unit, so that its multiples are midnights, Mondays, Januaries and decades."""
+    if unit == "year":
+        return at.year
+    if unit in ("month", "quarter"):
+        return (at.year * 12 + at.month - 1) // (1 if unit == "month" else 3)
+    monday = datetime(1970, 1, 5, tzinfo=UTC)
+    return int((at - monday).total_seconds()) // _LENGTH_S[unit]
 
 
 def label(unit: str, at: datetime, before: datetime | None) -> tuple[str, str]:

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from geldspur.evidence.timeline.bins import Span, label
+from geldspur.evidence.timeline.bins import Span, label, marked
 
-WIDTH, LEFT, RIGHT = 1080, 74, 26
+WIDTH, LEFT, RIGHT = 1080, 74, 44
 _PLOT = WIDTH - LEFT - RIGHT
 _TOP, _PANEL, _BETWEEN = 108, 200, 84
-_LABEL_EVERY = 66  # px between dates, at least
+_LABEL_EVERY = 80  # px between dates, at least
 _ROOM = 1.1  # above the highest bar, for its count
 _COUNTED_FROM = 21  # px of a bar's width, from which on its count stands above it
 _FONT = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
@@ -88,9 +88,8 @@ def _title(span: Span) -> Iterator[str]:
 def _dates(span: Span, lower: float) -> Iterator[str]:
     """Dates below both panels, and their lines through them."""
     step = _PLOT / (len(span.borders) - 1)
-    every = max(1, -int(-_LABEL_EVERY // step))
     before = None
-    for number in range(0, len(span.borders), every):
+    for number in marked(span, _PLOT // _LABEL_EVERY):
         x = LEFT + number * step
         for top in (_TOP, lower):
             yield _line(x, top, x, top + _PANEL + 5, _GRID)
@@ -117,7 +116,7 @@ def _panel(span: Span, stack: Sequence[Series], top: float, name: str) -> Iterat
         for number, value in enumerate(series.bars):
             if not value:
                 continue
-            tall = _PANEL * value / ceiling
+            tall = max(_PANEL * value / ceiling, 1.5)  # what is there is seen
             x, y = LEFT + number * step, bottom - heights[number] - tall
             heights[number] += tall
             told = (

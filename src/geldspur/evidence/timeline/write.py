@@ -131,11 +131,11 @@ def _notes(files: FileTimes, excluded: int, made_of: dict[str, Any]) -> list[str
     if told := [f"{number:,} {one if number == 1 else many}" for number, one, many in kept if number]:
         notes.append(f"Not drawn: {', '.join(told)}.")
     scan, leads = made_of["scan"], made_of["leads"]
-    notes.append(
-        f"Made of record {scan['records']:,} of the scan's log ({scan['head'][:16]}\N{HORIZONTAL ELLIPSIS}) and the leads "
-        f"of manifest {leads['manifest_sha256'][:16]}\N{HORIZONTAL ELLIPSIS} "
-        "Everybody is presumed innocent until a final judgment."
-    )
+    notes += [
+        f"Made of the scan's log up to record {scan['records']:,} ({scan['head'][:16]}\N{HORIZONTAL ELLIPSIS}) "
+        f"and of the leads with the manifest {leads['manifest_sha256'][:16]}\N{HORIZONTAL ELLIPSIS}",
+        "Everybody is presumed innocent until a final judgment.",
+    ]
     return notes
 
 
