@@ -11,7 +11,7 @@ import pytest
 from custody_scan import make_scan, make_source
 
 from geldspur.errors import GeldspurError
-from geldspur.evidence.custody import seal, verify
+from geldspur.evidence.custody import Against, seal, verify
 from geldspur.evidence.custody.tables import DIGESTS
 from geldspur.evidence.store import open_to_write
 from geldspur.proof.chainlog import START, next_hash
@@ -130,7 +130,7 @@ def test_every_deleted_and_every_doubled_row_is_found(scan, table):
 
 
 def states(folder: Path, key=None) -> dict[str, str]:
-    return {check.name: check.state for check in verify(folder, key=key).checks}
+    return {check.name: check.state for check in verify(folder, Against(key=key)).checks}
 
 
 def rechain(folder: Path, db: sqlite3.Connection) -> None:
@@ -186,7 +186,7 @@ def test_a_seal_refuses_rows_that_changed_without_a_record(scan):
 def test_work_after_a_seal_is_said_and_not_taken_for_tampering(scan):
     with open_to_write(scan) as store, store.change() as db:
         db.execute("DELETE FROM hit WHERE method = 'pdq'")
-        store.log("matched", list=bytes(range(32)), method="pdq", hits=0)
+        store.log("matched", list="L", sha256=bytes(range(32)), method="pdq", hits=0)
     found = states(scan)
     assert "failed" not in found.values()
     assert found["tables"] == "not checked"
