@@ -146,6 +146,9 @@ def compare_with_fls(image: Path, source: ImageSource, prefix: bytes = b"", star
     return read
 
 
+@pytest.mark.assertion(
+    "EV-IM-01", "Files of an ext4 image, deleted ones too, are those that fls and icat of The Sleuth Kit give."
+)
 @needs("mkfs.ext4", "debugfs", "fls", "icat")
 def test_an_ext4_image_lists_and_reads_as_fls_and_icat_do(tree, tmp_path):
     image = ext4(tree, tmp_path / "disk.raw")
@@ -166,6 +169,7 @@ def test_an_ext4_image_lists_and_reads_as_fls_and_icat_do(tree, tmp_path):
     assert source.describe()["volume"].endswith("16777216 bytes, ext4")
 
 
+@pytest.mark.assertion("EV-IM-02", "Alternate data streams of an NTFS image are entries.")
 @needs("mkfs.ntfs", "ntfscp", "fls", "icat")
 def test_an_ntfs_image_gives_its_alternate_streams_as_entries(tree, tmp_path):
     image = ntfs(tree, tmp_path / "disk.raw")
@@ -177,6 +181,7 @@ def test_an_ntfs_image_gives_its_alternate_streams_as_entries(tree, tmp_path):
     assert next(entry for entry in source.walk() if entry.path == b"$BadClus:$Bad").skip == "special"
 
 
+@pytest.mark.assertion("EV-IM-03", "Deleted files of a FAT image are flagged, and its times are told to have no zone.")
 @needs("mkfs.vfat", "fls", "icat")
 def test_a_fat_image_gives_deleted_files_and_times_without_a_zone(tmp_path, monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
@@ -189,6 +194,7 @@ def test_a_fat_image_gives_deleted_files_and_times_without_a_zone(tmp_path, monk
     assert not any(entry.path.startswith((b"$MBR", b"$FAT")) for entry in source.walk())
 
 
+@pytest.mark.assertion("EV-IM-04", "Raw, split raw and E01 images of one disk give the same entries.")
 @needs("mkfs.ext4", "debugfs", "mkfs.ntfs", "ntfscp", "mkfs.vfat", "fls", "icat", "ewfacquire")
 def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
     lvm = bytes(512) + b"LABELONE".ljust(24, b"\0") + b"LVM2 001" + bytes(3000)
@@ -235,6 +241,7 @@ def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
         ImageSource(tmp_path / "split.002").describe()
 
 
+@pytest.mark.assertion("EV-IM-05", "A damaged chunk of an E01 image is an error, and is not read as zeros.")
 @needs("mkfs.ext4", "debugfs", "ewfacquire")
 @pytest.mark.parametrize("compression", ["none", "fast"])
 def test_a_damaged_chunk_of_an_e01_is_an_error_and_not_zeros(tree, tmp_path, compression):
