@@ -16,11 +16,11 @@ import pytest
 from pypdf import PdfReader
 from report_sample import CLOCK, HOSTILE, LIST_A, LIST_D, make_scan
 
-from geldspur.errors import UsageError
+from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.names import raw, shown
 from geldspur.evidence.report import write_report
 from geldspur.evidence.report.rows import utc
-from geldspur.evidence.store import DATABASE, open_to_read
+from geldspur.evidence.store import DATABASE, open_to_read, open_to_write
 
 NAMES = {
     "case-uco.jsonld", "files.csv", "hits.csv", "lists.csv", "manifest.json", "numbers.csv", "report.json",
@@ -253,6 +253,9 @@ def test_the_report_goes_to_a_place_of_its_own(tmp_path):
         write_report(scan, tmp_path / "photos")
     with pytest.raises(UsageError, match="replace the scan"):
         write_report(scan, tmp_path)
+    with open_to_write(scan), pytest.raises(GeldspurError, match="another process is writing"):
+        write_report(scan, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     assert list(source.iterdir()) == []
     assert (tmp_path / "photos" / "a.txt").read_text() == "kept"
 

@@ -109,6 +109,22 @@ def test_forged_figures_are_found(scan):
         assert [(d.name, d.why) for d in recheck(store, true[1:])] == [("files.found", "is missing")]
 
 
+def test_what_lies_between_two_levels_is_told(scan):
+    known, unknown = (
+        "(SELECT content FROM hit WHERE method = 'sha1')",
+        "(SELECT content FROM hit WHERE method = 'sha256')",
+    )
+    assert by_name(scan)["unknown.alike"].value == by_name(scan)["contents.contested"].value == 0
+    change(
+        scan,
+        f"UPDATE cluster SET cluster = {known} WHERE content NOT IN (SELECT content FROM hit)",
+        f"UPDATE hit SET content = {known} WHERE content = {unknown}",
+    )
+    assert by_name(scan)["unknown.alike"].value == 2
+    assert by_name(scan)["contents.contested"].value == 1
+    assert by_name(scan)["contents.identical"].value == 1
+
+
 def test_without_a_list_nothing_is_said_of_known_and_unknown(tmp_path):
     figures = by_name(make_scan(tmp_path / "scan", matched=False))
     assert figures["contents.unique"].value == 17

@@ -55,7 +55,7 @@ class View:
             "chain": self._chain(),
             "levels": self._levels() if self._lists else None,
             "kinds": self._sentences(_KINDS),
-            "near": self._sentences(("near.most", "near.some", "near.weak")),
+            "near": self._sentences(("near.most", "near.some", "near.weak", "unknown.alike", "contents.contested")),
             "media": self._sentences(_ABOUT_MEDIA),
             "limits": words.LIMITS,
             "lists": [self._list(one) for one in self._lists.values()],
