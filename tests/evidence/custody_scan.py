@@ -105,4 +105,4 @@ def _matches(store: ScanStore) -> None:
         db.executemany("INSERT INTO cluster VALUES (?, 1)", [(1,), (2,)])
         db.execute("INSERT INTO method_error VALUES ('pdq', 'decoy', 100, 0, '{}')")
         for method in ("md5", "pdq"):
-            store.log("matched", list=list_sha256, method=method, hits=1)
+            store.log("matched", list="L", sha256=list_sha256, method=method, hits=1, not_recorded=0)

@@ -11,7 +11,7 @@ import pytest
 from custody_scan import make_scan, make_source
 
 from geldspur.errors import GeldspurError
-from geldspur.evidence.custody import seal, verify
+from geldspur.evidence.custody import Against, seal, verify
 from geldspur.evidence.custody.tables import DIGESTS
 from geldspur.evidence.store import open_to_write
 from geldspur.proof.chainlog import START, next_hash
@@ -83,6 +83,7 @@ def edits(folder: Path, table: str):
     db.close()
 
 
+@pytest.mark.assertion("EV-CU-03", "Every edited cell of a sealed scan is found.")
 @pytest.mark.parametrize("table", TABLES)
 def test_every_edited_cell_of_a_sealed_scan_is_found(scan, table):
     tried = list(edits(scan, table))
@@ -106,6 +107,7 @@ def test_without_a_seal_the_log_alone_covers_what_the_page_says(room, tmp_path):
     assert unfound == told
 
 
+@pytest.mark.assertion("EV-CU-04", "Every deleted and every doubled row of a sealed scan is found.")
 @pytest.mark.parametrize("table", TABLES)
 def test_every_deleted_and_every_doubled_row_is_found(scan, table):
     db = spoiler(scan)
@@ -130,7 +132,7 @@ def test_every_deleted_and_every_doubled_row_is_found(scan, table):
 
 
 def states(folder: Path, key=None) -> dict[str, str]:
-    return {check.name: check.state for check in verify(folder, key=key).checks}
+    return {check.name: check.state for check in verify(folder, Against(key=key)).checks}
 
 
 def rechain(folder: Path, db: sqlite3.Connection) -> None:
@@ -141,6 +143,7 @@ def rechain(folder: Path, db: sqlite3.Connection) -> None:
         db.execute("UPDATE log SET hash = ? WHERE seq = ?", (before, seq))
 
 
+@pytest.mark.assertion("EV-CU-05", "A log that was cut off is found by its manifest.")
 def test_a_log_that_was_cut_off_is_found_by_its_manifest(scan):
     db = spoiler(scan)
     db.execute("DELETE FROM log WHERE seq = (SELECT max(seq) FROM log)")
@@ -186,7 +189,7 @@ def test_a_seal_refuses_rows_that_changed_without_a_record(scan):
 def test_work_after_a_seal_is_said_and_not_taken_for_tampering(scan):
     with open_to_write(scan) as store, store.change() as db:
         db.execute("DELETE FROM hit WHERE method = 'pdq'")
-        store.log("matched", list=bytes(range(32)), method="pdq", hits=0)
+        store.log("matched", list="L", sha256=bytes(range(32)), method="pdq", hits=0)
     found = states(scan)
     assert "failed" not in found.values()
     assert found["tables"] == "not checked"
@@ -212,6 +215,7 @@ def test_anyone_can_run_a_digest_again_with_sqlite_alone(scan):
         assert hashlib.sha256(lines.encode()).hexdigest() == table["sha256"]
 
 
+@pytest.mark.assertion("EV-CU-06", "Verifying writes nothing.")
 def test_verifying_writes_nothing(scan):
     def picture():
         return {

@@ -41,6 +41,9 @@ def rows_of(found, kind, digests):
     return answer
 
 
+@pytest.mark.assertion(
+    "EV-LI-04", "Categories of a VICS 2.0 set are kept with the country that gives them their meaning."
+)
 def test_a_vics_2_set_keeps_its_categories_with_their_country(tmp_path):
     photodna = base64.b64encode(bytes(range(144))).decode()
     media = [
@@ -95,6 +98,7 @@ def test_a_case_of_vics_1_is_read_media_by_media(tmp_path, version):
     assert any("--scheme" in note for note in found.notes)
 
 
+@pytest.mark.assertion("EV-LI-05", "Records of a list that can't be read are counted and named.")
 def test_records_that_can_not_be_read_are_counted_and_named(tmp_path):
     media = [
         {"MediaID": 1, "MD5": "no digest", "Category": 1},
@@ -282,6 +286,7 @@ def nsrl(path, rows, view=False):
     db.close()
 
 
+@pytest.mark.assertion("EV-LI-06", "NSRL sets are taken for lists of known harmless files.")
 @pytest.mark.parametrize("view", [False, True])
 def test_nsrl_is_benign_and_counts_a_file_once(tmp_path, view):
     def row(number, package):

@@ -30,6 +30,7 @@ def forged(kind):
     return st.tuples(st.just(kind), st.builds(bytes.__add__, parts, tails))
 
 
+@pytest.mark.assertion("EV-LI-01", "Look-ups in a compiled list give what a dictionary of the same entries gives.")
 @settings(max_examples=60, deadline=None)
 @given(
     listed=st.lists(st.one_of(*map(forged, WIDTH)), min_size=1, max_size=80),
@@ -60,6 +61,7 @@ def test_find_equals_a_dictionary_and_the_bytes_do_not_depend_on_the_chunks(list
         found.verify()
 
 
+@pytest.mark.assertion("EV-LI-02", "All entries of one digest are reported, not the first alone.")
 def test_a_thousand_entries_of_one_digest_are_all_reported(tmp_path):
     (tmp_path / "list.txt").write_text(f"{'ab' * 16}\n" * 1000 + f"{'ac' * 16}\n")
     found = make_list(tmp_path / "list.txt", tmp_path / "out", run=64)
@@ -120,6 +122,7 @@ def copy_of(sound, target):
 COLUMNS = ["md5.prefix", "md5.tail", "md5.rows", "md5.table", "pdq.hash", "pdq.rows", "pdq.quality", "category"]
 
 
+@pytest.mark.assertion("EV-LI-03", "A changed byte of a compiled list is found by its check.")
 @pytest.mark.parametrize("name", COLUMNS)
 def test_any_changed_byte_is_found_by_the_check(sound, tmp_path, name):
     damaged = copy_of(sound, tmp_path / "damaged")

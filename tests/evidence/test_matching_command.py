@@ -99,6 +99,7 @@ def test_matching_again_replaces_rows_and_adds_to_a_sound_log(case):
     assert sum(path.is_dir() for path in (case / "scan" / "lists").iterdir()) == 2
 
 
+@pytest.mark.assertion("EV-MA-06", "What was not found, not recorded or is weak is said.")
 def test_what_was_not_found_and_what_is_weak_is_said(case):
     text = run(case, "--list", case / "none.txt", "--list", case / "video.txt")
     nothing, video = text.split("\nvideo (")

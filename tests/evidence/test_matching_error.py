@@ -25,6 +25,7 @@ def test_the_interval_holds_the_rates_that_would_not_be_rejected():
     assert interval(0, 0) == (0.0, 1.0)
 
 
+@pytest.mark.assertion("EV-MA-07", "Chance matches with lists of unrelated hashes are counted.")
 def test_decoys_count_contents_that_match_by_chance(tmp_path):
     random = np.random.default_rng(1)
     strangers = random_hashes(random, 40)
@@ -46,6 +47,7 @@ def test_decoys_count_contents_that_match_by_chance(tmp_path):
         assert decoys(db, []) is None
 
 
+@pytest.mark.assertion("EV-MA-08", "Misses are measured with made clips that go through the scan's own fingerprinting.")
 def test_spike_ins_go_through_the_scans_own_fingerprints_and_come_out_the_same():
     trials = {(trial.method, trial.trial): trial for trial in spike_ins(clips=2)}
     edits = ["unchanged", *spikes.edits()]

@@ -1,5 +1,6 @@
 """Commands of `geldspur evidence` about custody: seal a scan, and verify that it is still what was scanned."""
 
+import secrets
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from geldspur.cli.keys import PassphraseFile, passphrase_from
-from geldspur.cli.output import Json, say, show_json
+from geldspur.cli.output import Json, progress, say, show_json
 from geldspur.errors import GeldspurError
 
 ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")]
@@ -78,17 +79,35 @@ def verify(
         Path | None,
         typer.Option("--timestamp-ca", metavar="FILE.pem", help="Certificates of the time-stamp authority."),
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", metavar="PATH", help="Read files of the source again.")
+    ] = None,
+    sample: Annotated[
+        str, typer.Option("--sample", metavar="SHARE", help="How many of them: a share chosen by chance.")
+    ] = "5%",
+    all_files: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Draw the sample that an earlier run printed.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="OUT", help="Check a report that was made of the scan.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a scan against its log and its seal, and its files against the source. Nothing is written."""
+    from geldspur.evidence.custody import Against, Sample
     from geldspur.evidence.custody import verify as verify_scan
     from geldspur.proof.keys import find_public
 
-    verdict = verify_scan(
-        folder,
+    seed = secrets.randbelow(1 << 32) if seed is None else seed
+    against = Against(
         key=find_public(key) if key else None,
         authorities=timestamp_ca.read_bytes() if timestamp_ca else None,
+        source=source,
+        sample=Sample(1, seed) if all_files else Sample.parse(sample, seed),
+        report=report,
     )
+    verdict = verify_scan(folder, against, progress(as_json))
     failed = verdict.first_failed
     if as_json:
         show_json({"verified": failed is None, "checks": [asdict(check) for check in verdict.checks]})

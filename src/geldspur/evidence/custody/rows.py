@@ -10,7 +10,8 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from geldspur.evidence.custody.checks import Check, events, judged, not_checked, shown
+from geldspur.evidence.custody.checks import Check, events, judged, not_checked
+from geldspur.evidence.names import shown
 
 _DIGESTS = ("md5", "sha1", "sha256", "blake3")
 _ENTRY = """
@@ -43,7 +44,7 @@ def check_files(db: sqlite3.Connection) -> Check:
         seen = bytearray((db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0) + 1)
         missing = set[tuple[bytes, int]]()
         for seq, record in events(db, newest_first=True):
-            if record.get("kind") != "file":
+            if record.get("kind") not in ("file", "directory"):
                 continue
             path, ordinal = bytes.fromhex(record["path"]), record["ordinal"]
             row = db.execute(_ENTRY, (path, ordinal)).fetchone()
@@ -70,7 +71,7 @@ def _differences(record: dict[str, Any], row: tuple[Any, ...]) -> Iterator[str]:
         if (reason, errno, offset) != (record.get("reason"), record.get("errno"), record.get("offset")):
             yield "the reason"
         return
-    if "size" in record and not size == content_size == record["size"]:
+    if size != record.get("size") or (size is not None and content_size != size):
         yield "the size"
     for name, found in zip(_DIGESTS, digests, strict=True):
         if name in record and record[name] != found:
@@ -138,8 +139,9 @@ def check_matches(db: sqlite3.Connection) -> Check:
             if record.get("kind") == "list" and record["sha256"] not in listed:
                 listed[record["sha256"]] = seq
                 yield from _list_problems(db, seq, record)
-            elif record.get("kind") == "matched" and record.get("list") in lists:
-                matched.setdefault((record["list"], record["method"]), record["hits"])
+            elif record.get("kind") == "matched":
+                recorded = record["hits"] - record.get("not_recorded", 0)
+                matched.setdefault((record["sha256"], record["method"]), recorded)
         yield from (
             f"no record of the log tells of the list {sha256}" for sha256 in sorted(lists.keys() - listed.keys())
         )
