@@ -64,11 +64,11 @@ def test_an_untouched_scan_has_no_failed_check(scan):
     assert failed(scan) == []
 
 
-def edits(folder: Path, table: str):
+def edits(folder: Path, table: str, where: str = "TRUE"):
     """Edit each cell of a table in turn, give its column and whether `verify` finds it, and put it back."""
     db = spoiler(folder)
     columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
-    rows = db.execute(f"SELECT {', '.join(columns)} FROM {table}").fetchall()
+    rows = db.execute(f"SELECT {', '.join(columns)} FROM {table} WHERE {where}").fetchall()
     key = " AND ".join(f"{column} IS ?" for column in columns)
     for row in rows:
         for number, column in enumerate(columns):
@@ -95,7 +95,13 @@ def test_every_edited_cell_of_a_sealed_scan_is_found(scan, table):
 def test_without_a_seal_the_log_alone_covers_what_the_page_says(room, tmp_path):
     """The list in docs/custody.md of what only a seal protects."""
     scan = make_scan(tmp_path / "scan", room / "source")
-    unfound = {f"{table}.{column}" for table in DIGESTS for column, found in edits(scan, table) if not found}
+    of_files = {"entry": "kind <> 'directory'"}
+    unfound = {
+        f"{table}.{column}"
+        for table in DIGESTS
+        for column, found in edits(scan, table, of_files.get(table, "TRUE"))
+        if not found
+    }
     page = (Path(__file__).parents[2] / "docs" / "custody.md").read_text()
     block = page.split("<!-- only a seal -->")[1].split("<!-- end -->")[0]
     told = {
