@@ -6,7 +6,7 @@ from pathlib import Path
 
 from geldspur.evidence.store import ScanStore, new_or_unfinished
 
-CLOCK = "2026-01-02T03:04:05.000Z"
+CLOCK = "2021-01-02T03:04:05.000Z"
 HOSTILE = (
     b"=cmd|' /C calc'!A0.mp4",
     b"+1+1",
@@ -114,7 +114,7 @@ def _scan(maker: Maker) -> None:
         "born_ns": 1_700_000_000_000_000_000, "modified_ns": 1_700_000_000_123_000_000,
         "accessed_ns": 1_700_000_001_000_000_001, "changed_ns": -1, "times_from": "statx",
     }  # fmt: skip
-    maker.entry(b"videos", kind="directory")
+    maker.entry(b"videos", kind="directory", state="listed")
     maker.entry(
         b"locked", kind="directory", state="unreadable", reason="error", errno=13, detail="Permission denied: locked"
     )

@@ -235,6 +235,32 @@ def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
         ImageSource(tmp_path / "split.002").describe()
 
 
+@needs("mkfs.ext4", "debugfs", "ewfacquire")
+@pytest.mark.parametrize("compression", ["none", "fast"])
+def test_a_damaged_chunk_of_an_e01_is_an_error_and_not_zeros(tree, tmp_path, compression):
+    raw = ext4(tree, tmp_path / "disk.raw")
+    run("ewfacquire", "-u", "-q", "-t", tmp_path / "e", "-c", compression, raw)
+    segment = tmp_path / "e.E01"
+    data = bytearray(segment.read_bytes())
+    content = (tree / "sub/large.bin").read_bytes()
+    at = data.find(content[1_000_000:1_000_064])  # random bytes are stored as they are
+    assert at > 0
+    data[at] ^= 1
+    segment.write_bytes(data)
+    source = ImageSource(segment)
+    assert source.describe()["E01 chunks checked"] == 1
+    states = {}
+    for entry in source.walk():
+        if entry.kind == "file" and entry.skip is None:
+            try:
+                states[entry.path] = len(source.open(entry.path, entry.place).read())
+            except OSError as error:
+                states[entry.path] = error.errno
+    assert states[b"sub/large.bin"] == 5 and states[b"hello.txt"] == 6 and states[b"sparse"] == 3_000_003
+    with pytest.raises(OSError, match="fails its checksum"):
+        source.verify_stored()
+
+
 def digests(source: ImageSource) -> list[tuple[bytes, str]]:
     return [
         (entry.path, hashlib.sha256(source.open(entry.path, entry.place).read()).hexdigest())

@@ -22,7 +22,7 @@ MOST_ENTRIES = (1 << 32) - 1
 
 def create(path: Path) -> BinaryIO:
     """A new file that only its owner reads: lists are as sensitive as evidence."""
-    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: PTH123 (no opener there)
+    return open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600))
 
 
 def table_bits(count: int) -> int:
@@ -48,20 +48,22 @@ class DigestColumn:
         self._ends: list[int] = []
         self._runs: list[BinaryIO] = []
 
-    def add(self, digest: bytes, row: int) -> None:
-        """One digest; those of the empty file and the placeholder of zeros are counted and left out."""
+    def add(self, digest: bytes, row: int) -> bool:
+        """One digest; those of the empty file and the placeholder of zeros are counted and left out (False)."""
         if digest == EMPTY[self.kind]:
             self.empty += 1
-        elif not any(digest):
+            return False
+        if not any(digest):
             self.zero += 1
-        else:
-            self._digests += digest
-            self._rows.append(row)
-            if len(self._rows) >= self._run:
-                self._flush()
+            return False
+        self._digests += digest
+        self._rows.append(row)
+        if len(self._rows) >= self._run:
+            self._flush()
+        return True
 
-    def add_block(self, digests: npt.NDArray[np.uint8], first_row: int) -> None:
-        """Digests uint8[n, width] of rows `first_row ..`."""
+    def add_block(self, digests: npt.NDArray[np.uint8], first_row: int) -> int:
+        """Digests uint8[n, width] of rows `first_row ..`; returns how many were left out."""
         empty = (digests == np.frombuffer(EMPTY[self.kind], np.uint8)).all(axis=1)
         zero = ~digests.any(axis=1)
         self.empty += int(empty.sum())
@@ -73,6 +75,7 @@ class DigestColumn:
             self._rows.frombytes((part + first_row).astype(np.uint32).tobytes())
             if len(self._rows) >= self._run:
                 self._flush()
+        return len(digests) - rows.size
 
     def _flush(self) -> None:
         """Sort what was collected, and add it to the runs on disk."""
@@ -109,13 +112,14 @@ class DigestColumn:
         from geldspur.evidence.lists.kernels import merge
 
         runs = [self._folder / f"{name}.run" for name in names]
-        prefix, tail, rows = (mapped(path, dtype) for path, dtype in zip(runs, ("<u8", "u1", "<u4"), strict=True))
+        prefix, tail, rows = mapped(runs[0], "<u8"), mapped(runs[1], "u1"), mapped(runs[2], "<u4")
         at, ends = np.array([0, *self._ends[:-1]], np.int64), np.array(self._ends, np.int64)
         room = min(self._run, self.count)
-        out = np.empty(room, np.uint64), np.empty(room * (self.width - 8), np.uint8), np.empty(room, np.uint32)
+        tail_width = self.width - 8
+        out: list[Array] = [np.empty(room, np.uint64), np.empty(room * tail_width, np.uint8), np.empty(room, np.uint32)]
         files = [create(self._folder / name) for name in names]
-        while written := merge(prefix, tail, self.width - 8, rows, at, ends, *out):
-            for file, column, width in zip(files, out, (1, self.width - 8, 1), strict=True):
+        while written := merge(prefix, tail, tail_width, rows, at, ends, *out):
+            for file, column, width in zip(files, out, (1, tail_width, 1), strict=True):
                 file.write(column[: written * width].data)
         for file, path in zip(files, runs, strict=True):
             file.close()
@@ -131,7 +135,7 @@ class DigestColumn:
             values, counts = np.unique(part, return_counts=True)
             below[values.astype(np.int64) + 1] += counts
         with create(self._folder / f"{self.kind}.table") as file:
-            file.write(np.cumsum(below).astype("<u4").data)
+            file.write(np.cumsum(below).astype("<u4").tobytes())
 
 
 def _order(prefix: Array, digests: Array, rows: Array) -> Array:
@@ -166,8 +170,8 @@ class PdqColumn:
             self._flush()
 
     def _flush(self) -> None:
-        for file, part in zip(self._files, (self._hashes, self._rows.tobytes(), self._qualities), strict=True):
-            file.write(part)
+        for file, part in zip(self._files, (self._hashes, self._rows, self._qualities), strict=True):
+            file.write(bytes(part))
         self.count += len(self._rows)
         self._hashes, self._rows, self._qualities = bytearray(), array("I"), bytearray()
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -127,20 +128,24 @@ _KNOWN = {
 _LONGEST_NAME = 40
 
 
+def known_kind(name: str) -> str | None:
+    """The kind of fingerprint that a name stands for: 'md5', 'sha1', 'sha256', 'pdq' or another known one's name."""
+    return _KNOWN.get("".join(c for c in name.lower() if c.isalnum()))
+
+
 def kind_of(name: Any) -> str:
-    """The kind of fingerprint that a field's name stands for: 'md5', 'sha1', 'sha256', 'pdq', or another's name."""
+    """As `known_kind`; where the name is not known, the name itself, fit to be printed."""
     text = name if isinstance(name, str) else "unnamed"
-    key = "".join(c for c in text.lower() if c.isalnum())
     plain = "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_NAME].strip()
-    return _KNOWN.get(key) or plain or "unnamed"
+    return known_kind(text) or plain or "unnamed"
 
 
 def add_hash(entry: Entry, name: Any, value: Any, quality: int = NO_QUALITY) -> None:
     """Put one named hash into an entry: compared if it can be, named if it can't, a flaw if it is malformed.
 
-    Empty values (null, "") say that there is none.
+    Empty values (null, "", [], {}) say that there is none.
     """
-    if value is None or value == "":
+    if value is None or value in ("", [], {}):
         return
     kind = kind_of(name)
     if kind not in WIDTH:
@@ -163,8 +168,10 @@ def finished(entry: Entry) -> Entry | Rejected:
 
 
 def category_of(value: Any) -> str | None:
-    """A category as text: 1 and "1" are the same, null and "" are none."""
+    """A category as text: 1, 1.0 and "1" are the same, null and "" are none."""
     if value is None or isinstance(value, bool | dict | list):
         return None
+    if isinstance(value, float | Decimal) and value == value // 1:
+        value = int(value)
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)).strip()
     return text[:200] or None

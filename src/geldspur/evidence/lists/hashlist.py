@@ -94,11 +94,11 @@ class HashList:
         )
 
     def pdq(self) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-        """The PDQ hashes to search, uint8[n, 32], and their entries' rows, int64[n]; those of low quality are left out."""
+        """The PDQ hashes to search, uint8[n, 32], and their entries' rows, int64[n]; without those of low quality."""
         return self._pdq[0], self._pdq[1].astype(np.int64)
 
     def pdq_quality(self) -> npt.NDArray[np.uint8]:
-        """The qualities that the list states for the hashes of `pdq()`, uint8[n]: 50 to 100, 255 where it states none."""
+        """The qualities that the list states for the hashes of `pdq()`, uint8[n]: 50 to 100, 255 where unstated."""
         return self._pdq[2]
 
     def category(self, row: int) -> str | None:

@@ -82,7 +82,10 @@ class ListFile:
 
 
 class ListStream(io.RawIOBase):
-    """The text of a list for sequential reading. `consumed`: how many bytes of it were handed out."""
+    """The text of a list for sequential reading. `consumed`: how many bytes of it were handed out.
+
+    `recoded`: it was UTF-16, whatever it may say of itself.
+    """
 
     def __init__(self, file: ListFile, task: Task | None) -> None:
         super().__init__()
@@ -92,6 +95,7 @@ class ListStream(io.RawIOBase):
         source = cast(BinaryIO, gzip.GzipFile(fileobj=self._raw)) if file.packed else self._raw
         self._next: Callable[[int], bytes] = source.read
         self.consumed = 0
+        self.recoded = False
         head = self._guarded(4)
         self._left = head
         if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -103,6 +107,7 @@ class ListStream(io.RawIOBase):
         decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         left = [self._left]
         self._left = b""
+        self.recoded = True
 
         def following(count: int) -> bytes:
             while True:

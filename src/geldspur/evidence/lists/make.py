@@ -29,6 +29,8 @@ from geldspur.proof import manifest
 
 _MOST_REASONS = 20
 _MOST_NAMES = 100
+_NO_FILE = "digest of the empty file or of zeros"
+_NO_SCHEME = "the list does not say whose categories these are: make it again with --scheme"
 _LOW_QUALITY = f"PDQ of quality below {LEAST_QUALITY}"
 
 
@@ -120,8 +122,7 @@ class _Tally:
     def _entry(self, entry: Entry) -> None:
         row = self.entries
         self.entries += 1
-        for kind, digest in entry.digests:
-            self.digests[kind].add(digest, row)
+        matchable = sum(self.digests[kind].add(digest, row) for kind, digest in entry.digests)
         searchable = 0
         for pdq, quality in entry.pdqs:
             if quality >= LEAST_QUALITY:
@@ -129,22 +130,25 @@ class _Tally:
                 searchable += 1
         self.low_quality += len(entry.pdqs) - searchable
         self.category.add(entry.category)
-        if not (entry.digests or searchable):
-            self._unmatchable(entry.others | ({_LOW_QUALITY} if entry.pdqs else set()))
+        if not (matchable or searchable):
+            left_out = {_LOW_QUALITY: entry.pdqs, _NO_FILE: entry.digests}
+            self._unmatchable(entry.others | {why for why, hashes in left_out.items() if hashes})
         for flaw in entry.flaws:
             self.flaws += 1
             self._reason(f"{entry.where}: {flaw}; the rest of it was kept")
 
     def _block(self, block: Block) -> None:
-        self.digests[block.kind].add_block(block.digests, self.entries)
+        left_out = self.digests[block.kind].add_block(block.digests, self.entries)
+        if left_out:
+            self._unmatchable({_NO_FILE}, left_out)
         self.category.add_none(len(block.digests))
         self.entries += len(block.digests)
 
-    def _unmatchable(self, names: set[str]) -> None:
+    def _unmatchable(self, names: set[str], count: int = 1) -> None:
         key = ", ".join(sorted(names))
         if key not in self.unmatchable and len(self.unmatchable) >= _MOST_NAMES:
             key = "others"
-        self.unmatchable[key] = self.unmatchable.get(key, 0) + 1
+        self.unmatchable[key] = self.unmatchable.get(key, 0) + count
 
     def _reason(self, text: str) -> None:
         if len(self.reasons) < _MOST_REASONS:
@@ -160,6 +164,9 @@ class _Tally:
             )
         names = [path for column in self.digests.values() for path in column.finish()]
         names += self.pdq.finish() + self.category.finish()
+        scheme = scheme or self.facts.scheme
+        if self.category.codes and scheme is None:
+            self.facts.notes.append(_NO_SCHEME)
         excluded = {
             "of the empty file": sum(column.empty for column in self.digests.values()),
             "of zeros only": sum(column.zero for column in self.digests.values()),
@@ -169,7 +176,7 @@ class _Tally:
             "format": self.facts.format,
             "version": self.facts.version,
             "made": self.facts.made,
-            "scheme": scheme or self.facts.scheme,
+            "scheme": scheme,
             "kind": kind or self.facts.kind,
             "entries": self.entries,
             "counts": {kind: column.count for kind, column in self.digests.items()} | {"pdq": self.pdq.count},

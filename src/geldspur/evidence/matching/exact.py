@@ -2,31 +2,19 @@
 
 import sqlite3
 from collections.abc import Iterator
-from typing import Literal, Protocol, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from geldspur.evidence.lists import HashList
+from geldspur.evidence.lists.entry import DIGESTS, DigestKind
 from geldspur.progress import SILENT, Progress
 
-DigestKind = Literal["md5", "sha1", "sha256"]
-METHODS: tuple[DigestKind, ...] = get_args(DigestKind)
+METHODS = DIGESTS
 _CONTENTS = 1 << 16  # a batch
 
 
-class Digests(Protocol):
-    """What of a hash list this asks for."""
-
-    counts: dict[str, int]
-
-    def find(
-        self, kind: DigestKind, digests: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Every match: (number of the query, row of the entry)."""
-
-
 def exact_hits(
-    db: sqlite3.Connection, hashes: Digests, progress: Progress = SILENT
+    db: sqlite3.Connection, hashes: HashList, progress: Progress = SILENT
 ) -> Iterator[tuple[int, DigestKind, int]]:
     """(content, method, row) for each entry with a content's digest, contents in the order of their digests.
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 Picture = npt.NDArray[np.uint8]  # [height, width, 3], RGB
 
 WIDTH, HEIGHT, RATE, FRAMES = 640, 480, 24, 72
-_MARGIN = 200  # how far a scene can be panned
+_MARGIN = 120  # how far a scene can be panned
 UNCHANGED = "unchanged"
 
 
@@ -94,8 +94,8 @@ def edits() -> dict[str, tuple[Callable[[list[Picture]], list[Picture]], Coding]
 
 def edited(clip: bytes) -> Iterator[tuple[str, bytes]]:
     """Each edit of a clip, by its name."""
-    with av.open(io.BytesIO(clip)) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    with av.open(io.BytesIO(clip), "r") as container:
+        pictures = [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
     for name, (edit, coding) in edits().items():
         yield name, encode(edit(pictures), coding)
 
@@ -108,6 +108,7 @@ def encode(pictures: "Iterator[Picture] | list[Picture]", coding: Coding) -> byt
         options["x265-params"] = "pools=none:frame-threads=1:wpp=0:log-level=none"
     with av.open(out, "w", format="mp4") as container:
         stream = container.add_stream(coding.codec, rate=coding.rate, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         stream.gop_size = coding.keyframe_every

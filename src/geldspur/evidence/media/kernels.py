@@ -3,67 +3,94 @@
 The planes are whole rows as the decoder lays them out, padding included: uint8[lines, stride], contiguous. The caller
 has checked that the rectangle `top`, `left`, `height`, `width` lies inside. A fold is the product of PDQ's two box
 filters and its decimation along one axis: output `k` is the sum of `count[k]` samples from `start[k]` on, each times
-its weight.
+its weight. Room to work in is handed over, and big enough for it.
 """
 
 import numpy as np
 from numba import njit
 
-_ROWS = 8
-
 
 @njit(cache=True, nogil=True)
-def fold_plane(plane, top, left, width, row_start, row_count, row_weight, col_start, col_count, col_weight, line, out):
+def fold_plane(
+    plane, top, left, width,
+    row_start, row_count, row_parts, row_whole, row_weight,
+    col_start, col_count, col_parts, col_whole, col_weight,
+    line, real, out,
+):  # fmt: skip
     """Filter and decimate a rectangle of `plane` uint8 into `out` float32[64, 64].
 
-    `row_start`, `row_count` int64[64], `row_weight` float32[64, R] fold the rows, `col_*` the columns;
-    `line` float32[width] is room to work in.
+    `row_start`, `row_count` int64[64]; `row_parts` uint16[64, R], in `row_whole` int64[64]-ths (whole numbers, so that
+    sums are exact and the same on every processor), or where that is 0 `row_weight` float64[64, R]; `col_*` alike.
+    Room to work in: `line` uint16[width + C] (uint32 where 255 * row_whole needs it), `real` float64[width].
     """
+    line[width:] = 0
     for i in range(64):
         first, count = top + row_start[i], row_count[i]
-        _weighted_rows(plane, first, count, left, width, row_weight[i], line)
+        if row_whole[i] == 0:
+            _weigh_rows(plane, first, count, left, width, row_weight[i], real)
+            for j in range(64):
+                out[i, j] = _weighted(real, col_start[j], col_weight[j], col_count[j])
+            continue
+        _sum_rows(plane, first, count, left, width, row_parts[i], line)
         for j in range(64):
-            start, total = col_start[j], np.float32(0)
-            for k in range(col_count[j]):
-                total += col_weight[j, k] * line[start + k]
-            out[i, j] = total
+            if col_whole[j] == 0:
+                out[i, j] = _weighted(line, col_start[j], col_weight[j], col_count[j]) / row_whole[i]
+            else:
+                whole = _summed(line, np.uint64(col_start[j]), col_parts[j])
+                out[i, j] = np.float64(whole) / np.float64(row_whole[i] * col_whole[j])
+
+
+# Numba asks of every signed index whether it counts from the end, which keeps a loop from being vectorised: the two
+# loops that matter start at 0 or count unsigned.
 
 
 @njit(cache=True, nogil=True)
-def _weighted_rows(plane, first, count, left, width, weight, line):
-    """Sum of `count` rows from `first` on, each times its weight, into `line`."""
-    done = 0
-    while done < count:
-        rows = min(_ROWS, count - done)
-        if rows == _ROWS:
-            a, b = plane[first + done], plane[first + done + 1]
-            c, d = plane[first + done + 2], plane[first + done + 3]
-            e, f = plane[first + done + 4], plane[first + done + 5]
-            g, h = plane[first + done + 6], plane[first + done + 7]
-            wa, wb, wc, wd = weight[done], weight[done + 1], weight[done + 2], weight[done + 3]
-            we, wf, wg, wh = weight[done + 4], weight[done + 5], weight[done + 6], weight[done + 7]
-            if done == 0:
-                for x in range(width):
-                    y = left + x
-                    line[x] = (
-                        wa * np.float32(a[y]) + wb * np.float32(b[y]) + wc * np.float32(c[y]) + wd * np.float32(d[y])
-                        + we * np.float32(e[y]) + wf * np.float32(f[y]) + wg * np.float32(g[y]) + wh * np.float32(h[y])
-                    )  # fmt: skip
-            else:
-                for x in range(width):
-                    y = left + x
-                    line[x] += (
-                        wa * np.float32(a[y]) + wb * np.float32(b[y]) + wc * np.float32(c[y]) + wd * np.float32(d[y])
-                        + we * np.float32(e[y]) + wf * np.float32(f[y]) + wg * np.float32(g[y]) + wh * np.float32(h[y])
-                    )  # fmt: skip
-        else:
-            if done == 0:
-                line[:width] = np.float32(0)
-            for k in range(done, done + rows):
-                row, w = plane[first + k], weight[k]
-                for x in range(width):
-                    line[x] += w * np.float32(row[left + x])
-        done += rows
+def _sum_rows(plane, first, count, left, width, parts, line):
+    """Sum of `count` rows from `first` on, each as often as `parts` says, into `line`; eight rows a sweep."""
+    line[:width] = 0
+    done, end = 0, left + width
+    while done + 8 <= count:
+        y = first + done
+        a, b, c, d = plane[y, left:end], plane[y + 1, left:end], plane[y + 2, left:end], plane[y + 3, left:end]
+        e, f, g, h = plane[y + 4, left:end], plane[y + 5, left:end], plane[y + 6, left:end], plane[y + 7, left:end]
+        pa, pb, pc, pd = parts[done], parts[done + 1], parts[done + 2], parts[done + 3]
+        pe, pf, pg, ph = parts[done + 4], parts[done + 5], parts[done + 6], parts[done + 7]
+        for x in range(width):
+            line[x] = (
+                line[x] + pa * a[x] + pb * b[x] + pc * c[x] + pd * d[x] + pe * e[x] + pf * f[x] + pg * g[x] + ph * h[x]
+            )
+        done += 8
+    for k in range(done, count):
+        row, part = plane[first + k, left:end], parts[k]
+        for x in range(width):
+            line[x] = line[x] + part * row[x]
+
+
+@njit(cache=True, nogil=True)
+def _summed(line, start, parts):
+    total = np.int64(0)
+    for k in range(len(parts)):
+        at = np.uint64(k)
+        total += np.int64(line[start + at]) * np.int64(parts[at])
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _weigh_rows(plane, first, count, left, width, weight, real):
+    """Sum of `count` rows from `first` on, each times its weight, into `real`."""
+    real[:width] = 0.0
+    for k in range(count):
+        row, w = plane[first + k], weight[k]
+        for x in range(width):
+            real[x] += w * row[left + x]
+
+
+@njit(cache=True, nogil=True)
+def _weighted(line, start, weight, count):
+    total = 0.0
+    for k in range(count):
+        total += weight[k] * line[start + k]
+    return total
 
 
 @njit(cache=True, nogil=True)

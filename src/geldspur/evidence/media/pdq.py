@@ -23,6 +23,7 @@ SMALLEST = 5  # samples a side; PDQ hashes nothing smaller
 DARK, DARK_ALLOWED = 28, 20  # a bar's samples are at most 28 of 255 (black is 16 in limited range), but for 20 in 1000
 LEAST_BAR, LEAST_PICTURE = 0.03, 0.25  # of a side: thinner bars hardly move the hash, a smaller rest is no picture
 
+_TAPS = 8  # the rows of a fold are padded to a multiple of it, so that the processor sums whole vectors
 _FREQUENCIES = np.arange(1, 17)
 _COSINES = np.ascontiguousarray(
     (np.sqrt(2 / 64) * np.cos(np.pi / 128 * np.outer(2 * np.arange(64) + 1, _FREQUENCIES))).astype(np.float32)
@@ -47,15 +48,23 @@ class Rectangle:
     width: int
 
 
-class _Fold(NamedTuple):
+class Fold(NamedTuple):
+    """A filter and decimation along one axis, as `kernels.fold_plane` takes it."""
+
     start: NDArray[np.int64]
-    count: NDArray[np.int64]
-    weight: NDArray[np.float32]
+    taps: NDArray[np.int64]
+    parts: NDArray[np.uint16]
+    whole: NDArray[np.int64]
+    weight: NDArray[np.float64]
 
 
 @lru_cache(maxsize=64)
-def fold(length: int) -> _Fold:
-    """PDQ's two box filters and its decimation along an axis of `length` samples, as 64 weighted sums."""
+def fold(length: int) -> Fold:
+    """PDQ's two box filters and its decimation along an axis of `length` samples, as 64 weighted sums.
+
+    Within the picture the weights are whole numbers over the window's square; at its border PDQ divides by what is left
+    of the window, so that the weights there are fractions.
+    """
     window = (length + 127) // 128
     ahead = (window + 2) // 2 - 1
     behind = window - 1 - ahead
@@ -63,18 +72,21 @@ def fold(length: int) -> _Fold:
     start, rows = np.zeros(64, np.int64), []
     for k in range(64):
         low, high = box[int((k + 0.5) * length / 64)]
-        first, end = box[low][0], box[high - 1][1]
-        weight = np.zeros(end - first)
-        for inner in range(low, high):
-            a, b = box[inner]
-            weight[a - first : b - first] += 1 / (b - a) / (high - low)
-        start[k] = first
+        start[k] = box[low][0]
+        weight = np.zeros(box[high - 1][1] - box[low][0])
+        for a, b in box[low:high]:
+            weight[a - start[k] : b - start[k]] += 1 / (b - a) / (high - low)
         rows.append(weight)
-    count = np.array([len(row) for row in rows], np.int64)
-    weights = np.zeros((64, count.max()), np.float32)
+    taps = np.array([len(row) for row in rows], np.int64)
+    weights = np.zeros((64, -(-taps.max() // _TAPS) * _TAPS))
     for k, row in enumerate(rows):
         weights[k, : len(row)] = row
-    return _Fold(start, count, weights)
+    parts = weights * window**2
+    is_whole = (np.abs(parts - np.rint(parts)) < 1e-6).all(axis=1) & (window**2 <= 65535)
+    return Fold(
+        start, taps, np.where(is_whole[:, None], np.rint(parts), 0).astype(np.uint16),
+        np.where(is_whole, window**2, 0), weights,
+    )  # fmt: skip
 
 
 def pdq(plane: NDArray[np.uint8], part: Rectangle | None = None, *, limited: bool = False) -> Pdq:
@@ -94,9 +106,11 @@ def pdq(plane: NDArray[np.uint8], part: Rectangle | None = None, *, limited: boo
     if min(part.height, part.width) < SMALLEST:
         return Pdq(bytes(32), bytes(32), 0)
     small = np.empty((64, 64), np.float32)
-    line = np.empty(part.width, np.float32)
+    rows, columns = fold(part.height), fold(part.width)
+    narrow = 255 * int(rows.whole.max()) <= 65535
+    line = np.empty(part.width + columns.parts.shape[1], np.uint16 if narrow else np.uint32)
     kernels.fold_plane(
-        plane, part.top, part.left, part.width, *fold(part.height), *fold(part.width), line, small
+        plane, part.top, part.left, part.width, *rows, *columns, line, np.empty(part.width), small
     )  # fmt: skip
     return from_small(small, limited=limited)
 

@@ -15,7 +15,7 @@ def cell(value: Value) -> str:
     r"""A value as a cell: bytes in hexadecimal, nothing as nothing.
 
     Spreadsheets take a cell that begins with = + - @ for a formula; where they split at semicolons, so does what
-    follows one. Such a sign is written as \xNN, as names write bytes that can't be shown.
+    follows one. Such a sign is written as \xNN, so that `names.raw` gives a name's bytes back from its cell.
     """
     if value is None:
         return ""

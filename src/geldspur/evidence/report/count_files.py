@@ -73,6 +73,11 @@ def count_files(counter: Counter, db: sqlite3.Connection) -> Iterator[Sum]:
         "SELECT count(*) FROM entry WHERE kind = 'directory' AND state = 'unreadable'",
     )
     counter.count(
+        "folders.waiting",
+        "Folders not listed yet",
+        "SELECT count(*) FROM entry WHERE kind = 'directory' AND state = 'found'",
+    )
+    counter.count(
         "bytes.hashed",
         "Bytes of the files read",
         "SELECT coalesce(sum(content.size), 0) FROM entry JOIN content ON content.id = entry.content",
@@ -80,6 +85,7 @@ def count_files(counter: Counter, db: sqlite3.Connection) -> Iterator[Sum]:
     yield Sum(found, ("files.hashed", "files.unreadable", "files.skipped"))
     yield Sum("files.waiting", ())
     yield Sum("archives.waiting", ())
+    yield Sum("folders.waiting", ())
     yield Sum("files.unreadable", unreadable)
     yield Sum("files.skipped", skipped)
 

@@ -4,8 +4,7 @@ import sqlite3
 
 from geldspur.evidence.report.count_files import literal, part_of_name
 from geldspur.evidence.report.figures import Counter
-from geldspur.evidence.report.lists import Listed
-from geldspur.evidence.report.names import escaped
+from geldspur.evidence.report.lists import Listed, escaped
 
 _METHOD_WORDS = {
     "sha256": "identical file by SHA-256",

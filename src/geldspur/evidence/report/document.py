@@ -102,7 +102,7 @@ def not_measured(db: sqlite3.Connection, lists: Sequence[Listed]) -> list[str]:
     if any(method != "pdq" for method in methods):
         told.append(
             "Identical file by SHA-256, SHA-1 or MD5: chance matches not measured. Two different files of one digest "
-            "do not come about by chance; with MD5 and SHA-1 they can be made on purpose. Any change of a file is a miss."
+            "do not come about by chance; with MD5 and SHA-1 they can be made. Any change of a file is a miss."
         )
     for decoy, error in ((1, "chance matches"), (0, "misses")):
         if "pdq" in methods and ("pdq", decoy) not in measured:

@@ -5,10 +5,15 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
-from geldspur.evidence.report.names import escaped
+from geldspur.evidence.names import shown
 
 DIGESTS = ("sha256", "sha1", "md5")
 _COLUMNS = ("id", "name", "file_name", "sha256", "format", "version", "made", "scheme", "kind", "entries")
+
+
+def escaped(text: str) -> str:
+    """Text from a list, shown like names are: it comes from outside too."""
+    return shown(text.encode("utf-8", "surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True)

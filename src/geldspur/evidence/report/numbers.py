@@ -54,7 +54,7 @@ def was_matched(store: ScanStore) -> bool:
 def recheck(store: ScanStore, figures: Sequence[Figure]) -> list[Difference]:
     """What of stated figures (of a report.json, say) the scan's database does not bear out; empty where all holds.
 
-    Each stated query is run again, with nothing but SELECT allowed, and must be the query that this program asks under
-    that name: a forged pair of query and value does not pass.
+    Every query is run again as this program asks it, and a stated query must be the same: a forged pair of query and
+    value does not pass, and no text of a report is ever run.
     """
-    return differences(store.db, numbers(store), figures)
+    return differences(numbers(store), figures)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from geldspur.evidence.names import shown
 from geldspur.evidence.report.cells import cell
 from geldspur.evidence.report.count_contents import LEVELS
-from geldspur.evidence.report.names import shown
 
 _COLUMNS = (
     "entry.id, path, ordinal, kind, deleted, state, reason, detail, errno, error_offset, entry.size, allocated, "

@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from geldspur.evidence.report.figures import Figure
-from geldspur.evidence.report.lists import Listed
-from geldspur.evidence.report.names import escaped
+from geldspur.evidence.report.lists import Listed, escaped
 from geldspur.evidence.report.rows import Hit
 
 STANDING = (
@@ -48,8 +47,8 @@ LIMITS = (
     ),
     (
         "The same by frames is not the same file.",
-        "PDQ compares the coarse light and dark of pictures. Different pictures can be alike in that, more so when they "
-        "are flat or dark; matches of a quality below 60 are weak. A person has to compare.",
+        "PDQ compares the coarse light and dark of pictures. Different pictures can be alike in that, more so when "
+        "they are flat or dark; matches of a quality below 60 are weak. A person has to compare.",
     ),
     ("Unknown is not harmless, and not new.", "It says which lists and methods did not know a file, and nothing else."),
     (

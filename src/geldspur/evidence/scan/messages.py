@@ -50,6 +50,15 @@ class MemberOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """An archive, by its number as a member (0: the outermost), whose listing ended early; what came before stands."""
+
+    number: int
+    words: str
+    offset: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class DigestTask:
     """Files to read one after the other."""
 

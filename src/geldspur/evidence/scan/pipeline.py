@@ -9,7 +9,7 @@ from typing import Any
 from geldspur import __version__
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.scan.counts import Counts, count
-from geldspur.evidence.scan.run import Run, can_fingerprint
+from geldspur.evidence.scan.run import Run
 from geldspur.evidence.scan.walk import Differences, differences, record_walk
 from geldspur.evidence.sources import Source, open_source
 from geldspur.evidence.store import ScanStore, new_or_unfinished
@@ -107,7 +107,7 @@ def _is_finished(store: ScanStore) -> bool:
     if not store.db.execute("SELECT 1 FROM about WHERE key = 'finished'").fetchone():
         return False
     left = "SELECT 1 FROM content WHERE media = 'pending' LIMIT 1"
-    return not (can_fingerprint() and store.db.execute(left).fetchone())
+    return store.db.execute(left).fetchone() is None
 
 
 def _finish(store: ScanStore) -> Counts:

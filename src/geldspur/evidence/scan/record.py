@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from geldspur.evidence.model import Digests, MediaResult
+from geldspur.evidence.reasons import SKIPPED
 from geldspur.evidence.scan.messages import Job, MemberOutcome, Outcome
 from geldspur.evidence.scan.walk import insert
 from geldspur.evidence.store import ScanStore
@@ -13,10 +14,14 @@ _STAGE = "keyframe"
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a file's row led to: its content's row, and whether that still needs fingerprints."""
+    """What a file's row led to: its content's row, and whether that still needs fingerprints.
+
+    `again`: it was settled as no media by another file's name, or as too large by an archive that held it.
+    """
 
     content: int | None
     pending: bool = False
+    again: bool = False
 
 
 class Recorder:
@@ -55,9 +60,9 @@ class Recorder:
         outcome, found = told.outcome, told.found
         path = archive + b"!" + found.path
         if outcome is None:
-            outcome = Outcome(reason=found.skip)
+            outcome = Outcome(reason=found.skip, detail=found.detail)
         recorded = self._content(outcome)
-        state = "hashed" if outcome.digests else "unreadable" if found.skip is None else "skipped"
+        state = "hashed" if outcome.digests else "skipped" if outcome.reason in SKIPPED else "unreadable"
         if found.kind == "directory":
             state, outcome = "listed", Outcome()
         entry = insert(
@@ -106,20 +111,30 @@ class Recorder:
             told["reason"] = result.reason
         self._store.log("fingerprints", sha256=row[0], media=result.state, **told)
 
-    def listed(self, archive: int, path: bytes, count: int, problem: str | None) -> None:
-        """All members of an archive that can be had are rows now; archives inside it among them."""
+    def refused(self, archive: int, words: str, offset: int | None) -> None:
+        """An archive's listing ended early; its members that came before stand."""
         self._db.execute(
-            "UPDATE entry SET members = ?, detail = ? WHERE id = ?",
-            ("listed" if problem is None else "refused", problem, archive),
+            "UPDATE entry SET members = 'refused', detail = ?, error_offset = ? WHERE id = ?", (words, offset, archive)
         )
+        path, ordinal = self._db.execute("SELECT path, ordinal FROM entry WHERE id = ?", (archive,)).fetchone()
+        told = {} if offset is None else {"offset": offset}
+        self._store.log("members", path=path, ordinal=ordinal, state="refused", detail=words, **told)
+
+    def listed(self, archive: Job, count: int) -> None:
+        """All members of an archive that can be had are rows now, those of archives inside it too."""
         self._db.execute(
-            "WITH RECURSIVE inside (id) AS (SELECT id FROM entry WHERE parent = ?1 UNION ALL"
+            "WITH RECURSIVE inside (id) AS (SELECT ?1 UNION ALL"
             " SELECT entry.id FROM entry JOIN inside ON entry.parent = inside.id)"
             " UPDATE entry SET members = 'listed' WHERE members = 'pending' AND id IN (SELECT id FROM inside)",
-            (archive,),
+            (archive.entry,),
         )
-        told = {} if problem is None else {"detail": problem}
-        self._store.log("members", path=path, state="listed" if problem is None else "refused", members=count, **told)
+        self._store.log("members", path=archive.path, ordinal=archive.ordinal, state="listed", members=count)
+
+    def pend(self, content: int) -> None:
+        """Let a content be looked at again, for another file that holds it gives more reason or a better chance."""
+        self._db.execute(
+            "UPDATE content SET media = 'pending', media_reason = NULL, media_detail = NULL WHERE id = ?", (content,)
+        )
 
     def _content(self, outcome: Outcome) -> Recorded:
         digests = outcome.digests
@@ -132,10 +147,12 @@ class Recorder:
             (digests.size, digests.md5, digests.sha1, digests.sha256, digests.blake3, media, reason),
         ).fetchone()
         if row is None:
-            content, media = self._db.execute(
-                "SELECT id, media FROM content WHERE sha256 = ? AND size = ?", (digests.sha256, digests.size)
+            content, media, reason = self._db.execute(
+                "SELECT id, media, media_reason FROM content WHERE sha256 = ? AND size = ?",
+                (digests.sha256, digests.size),
             ).fetchone()
-            return Recorded(content, media == "pending")
+            again = bool(outcome.media) and (media == "other" or reason == "size") and digests.size > 0
+            return Recorded(content, media == "pending" or again, again)
         if media == "other":
             self._store.log("fingerprints", sha256=digests.sha256, media="other", frames=0)
         return Recorded(row[0], media == "pending")
@@ -165,5 +182,4 @@ class Recorder:
 def _frames_sha256(result: MediaResult) -> str:
     from geldspur.evidence.media.record import frames_sha256
 
-    digest: bytes = frames_sha256([(_STAGE, frame) for frame in result.frames])
-    return digest.hex()
+    return frames_sha256([(_STAGE, frame) for frame in result.frames]).hex()

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from geldspur.evidence.model import MediaResult
-from geldspur.evidence.scan.messages import ArchiveTask, DigestTask, FingerprintTask, Job, MemberOutcome, Outcome
+from geldspur.evidence.scan.messages import (
+    ArchiveTask,
+    DigestTask,
+    FingerprintTask,
+    Job,
+    MemberOutcome,
+    Outcome,
+    Refusal,
+)
 from geldspur.evidence.scan.plan import Plan
 from geldspur.evidence.scan.pool import Event, Pool, Task
 from geldspur.evidence.scan.record import Recorded, Recorder
@@ -77,7 +85,7 @@ class Run:
         self._plan = Plan(store)
         self._progress = progress
         self._batches = Batches(store)
-        self._decodes = fingerprints and can_fingerprint()
+        self._decodes = fingerprints
         self._decoding: set[int] = set()  # contents that someone fingerprints or has fingerprinted in this run
         self._listings: dict[int, _Listing] = {}
 
@@ -152,6 +160,8 @@ class Run:
             return False
         assert recorded.content is not None
         self._decoding.add(recorded.content)
+        if recorded.again:
+            self._recorder.pend(recorded.content)
         return True
 
     def _heard_archive(self, event: Event, task: ArchiveTask) -> None:
@@ -166,9 +176,15 @@ class Run:
             case "said", MediaResult() as result if listing.decoding is not None:
                 self._batches.begin()
                 self._recorder.media(listing.decoding, result)
+                if result.reason == "size":  # elsewhere it may be no member, or one that can be read twice
+                    self._decoding.discard(listing.decoding)
                 listing.decoding = None
-            case "done", (count, problem):
-                self._end_listing(task, count, problem)
+            case "said", Refusal() as refusal:
+                self._batches.begin()
+                archive = listing.rows[refusal.number] if refusal.number else task.job.entry
+                self._recorder.refused(archive, refusal.words, refusal.offset)
+            case "done", int() as count:
+                self._end_listing(task, count)
             case "lost", (reason, words):
                 self._lost_archive(task, listing, reason, words)
 
@@ -184,10 +200,10 @@ class Run:
         listing.rows[told.number], recorded = self._recorder.member(task.job.path, parent, told)
         return recorded
 
-    def _end_listing(self, task: ArchiveTask, count: int, problem: str | None) -> None:
+    def _end_listing(self, task: ArchiveTask, count: int) -> None:
         self._batches.begin()
         del self._listings[task.job.entry]
-        self._recorder.listed(task.job.entry, task.job.path, count, problem)
+        self._recorder.listed(task.job, count)
 
     def _lost_archive(self, task: ArchiveTask, listing: _Listing, reason: str, words: str) -> None:
         """Go on behind the member that cost the worker its life; give up where none was told since the last time."""
@@ -195,18 +211,13 @@ class Run:
             self._batches.begin()
             self._recorder.media(listing.decoding, _no_result(reason, words))
         elif listing.told <= len(task.done):
-            self._end_listing(task, listing.told, f"going through it ended the worker: {reason}, {words}")
+            self._batches.begin()
+            self._recorder.refused(task.job.entry, f"going through it ended the worker: {reason}, {words}", None)
+            self._end_listing(task, listing.told)
             return
         del self._listings[task.job.entry]
         left = {whole: content for whole, content in task.wanted.items() if content not in self._decoding}
         self._plan.archives.append(self._plan.archive(task.job, left))
-
-
-def can_fingerprint() -> bool:
-    """Is there a media room to ask?"""
-    from geldspur.evidence import media
-
-    return hasattr(media, "fingerprint")
 
 
 def _no_result(reason: Any, words: Any) -> MediaResult:

@@ -2,14 +2,23 @@
 
 import io
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from geldspur.evidence.model import MediaResult
-from geldspur.evidence.scan.digests import Reader, difference, digest_file
-from geldspur.evidence.scan.messages import ArchiveTask, DigestTask, FingerprintTask, Job, MemberOutcome, Outcome, Task
+from geldspur.evidence.scan.digests import HEAD, Reader, difference, digest_file
+from geldspur.evidence.scan.messages import (
+    ArchiveTask,
+    DigestTask,
+    FingerprintTask,
+    Job,
+    MemberOutcome,
+    Outcome,
+    Refusal,
+    Task,
+)
 from geldspur.evidence.scan.worker import Handler, Talk
+from geldspur.evidence.sources.archives import Member, is_archive, members, streams
 from geldspur.evidence.sources.base import Source
 
 _SPEAK_SECONDS = 0.25
@@ -32,7 +41,7 @@ def make_handler(context: Context) -> Handler:
 class _Handler:
     def __init__(self, context: Context) -> None:
         self._source = context.source
-        self._media = _Media() if context.fingerprints else None
+        self._media = _media_room() if context.fingerprints else None
         self._reader = Reader(self._count)
         self._talk: Talk | None = None
         self._bytes = 0
@@ -62,102 +71,79 @@ class _Handler:
         outcome, head = digest_file(lambda: self._source.open(job.path, job.place), job, self._reader)
         if outcome.digests is None:
             return outcome
-        return replace(outcome, archive=_is_archive(head), media=self._maybe_media(head, job.path))
+        return replace(outcome, archive=is_archive(head), media=self._maybe_media(head, job.path))
 
     def _maybe_media(self, head: bytes, path: bytes) -> bool | None:
-        return None if self._media is None else self._media.maybe(head, path)
+        return None if self._media is None else self._media.maybe_media(head, path)
 
     def _fingerprint(self, job: Job) -> MediaResult:
-        assert self._media is not None
         try:
             with self._source.open(job.path, job.place) as stream:
                 if (changed := difference(job, stream)) is not None:
                     return MediaResult("failed", reason="unreadable", detail=changed)
-                return self._media.fingerprint(stream)
+                return self._fingerprint_of(stream)
         except OSError as error:
             return MediaResult("failed", reason="unreadable", detail=str(error.strerror or error))
 
-    def _archive(self, task: ArchiveTask, talk: Talk) -> tuple[int, str | None]:
-        """Tell every member; returns how many, and what ended the listing early."""
+    def _archive(self, task: ArchiveTask, talk: Talk) -> int:
+        """Tell every member; returns how many."""
         count = 0
-        try:
-            with self._source.open(task.job.path, task.job.place) as stream:
-                for member, ordinal in _numbered(stream):
-                    self._member(member, ordinal, task, talk)
-                    count += 1
-        except (OSError, ValueError, EOFError) as error:
-            return count, str(error)
-        return count, None
+        seen: dict[bytes, int] = {}
+        with self._source.open(task.job.path, task.job.place) as stream:
+            for member in members(stream):
+                if member.refused is not None:
+                    talk.say(Refusal(member.number, member.refused, member.offset))
+                    continue
+                count += 1
+                ordinal = seen.get(member.found.path, 0)
+                seen[member.found.path] = ordinal + 1
+                self._member(member, ordinal, task, talk)
+        return count
 
-    def _member(self, member: Any, ordinal: int, task: ArchiveTask, talk: Talk) -> None:
+    def _member(self, member: Member, ordinal: int, task: ArchiveTask, talk: Talk) -> None:
         whole = (member.found.path, ordinal)
-        told = MemberOutcome(member.found, ordinal, member.number, member.parent, None, known=whole in task.done)
-        if (told.known and whole not in task.wanted) or member.open is None:
+        known = whole in task.done
+        told = MemberOutcome(member.found, ordinal, member.number, member.parent, None, known)
+        if member.open is None or (known and whole not in task.wanted):
             talk.say(told)
             return
-        keep = MEMBER_IN_MEMORY if self._media is not None else 0
-        outcome, content = self._digest_member(member, keep)
-        if not told.known:
-            told = replace(told, outcome=outcome)
-        if self._media is None or outcome.digests is None or not talk.ask(told):
-            if self._media is None or outcome.digests is None:
-                talk.say(told)
-            return
-        talk.say(self._decode_member(content, outcome.digests.size))
+        stream = member.open()
+        outcome, content = self._digest_member(stream, member)
+        told = replace(told, outcome=outcome)
+        if not outcome.media or outcome.digests is None:
+            talk.say(told)
+        elif talk.ask(told):
+            talk.say(self._decode_member(stream, content, outcome.digests.size))
 
-    def _digest_member(self, member: Any, keep: int) -> tuple[Outcome, bytes]:
+    def _digest_member(self, stream: BinaryIO, member: Member) -> tuple[Outcome, bytes]:
+        """The outcome, and the content where it may have to be decoded and can't be read again."""
         try:
-            with member.open() as stream:
-                digests, content, problem, read = self._reader.read(stream, member.found.size, keep)
-        except Exception as error:  # whatever a decompressor raises on damaged data
-            return Outcome(reason="damaged", detail=f"{type(error).__name__}: {error}"), b""
-        if problem is not None or digests is None:
-            return Outcome(reason="damaged", detail=f"{problem}; {read} bytes read before it", offset=read), b""
-        head = content[:4096]
-        media = self._maybe_media(head, member.found.path)
-        return Outcome(digests, archive=_is_archive(head), media=media), content
+            media = self._maybe_media(streams.peek(stream, HEAD), member.found.path)
+            keep = MEMBER_IN_MEMORY if media and not stream.seekable() else 0
+            digests, content, problem, read = self._reader.read(stream, member.found.size, keep)
+        except OSError as error:
+            digests, content, problem, read = None, b"", error, 0
+        if digests is None:
+            reason, offset = getattr(problem, "reason", "damaged"), getattr(problem, "offset", None)
+            words = f"{problem}; {read} bytes read before it"
+            return Outcome(reason=reason, detail=words, offset=read if offset is None else offset), b""
+        return Outcome(digests, archive=member.format is not None, media=media), content if keep else b""
 
-    def _decode_member(self, content: bytes, size: int) -> MediaResult:
-        assert self._media is not None
+    def _decode_member(self, stream: BinaryIO, content: bytes, size: int) -> MediaResult:
+        if stream.seekable():
+            return self._fingerprint_of(stream)
         if len(content) < size:
             return MediaResult("skipped", reason="size")
-        return self._media.fingerprint(io.BytesIO(content))
+        return self._fingerprint_of(io.BytesIO(content))
 
-
-class _Media:
-    """The media room, loaded when the first file comes that it may want."""
-
-    def __init__(self) -> None:
-        from geldspur.evidence import media
-
-        self._room: Any = media
-        self.there = hasattr(media, "fingerprint")
-
-    def maybe(self, head: bytes, path: bytes) -> bool | None:
-        if not self.there:
-            return None
-        ask = getattr(self._room, "maybe_media", None)
-        return bool(ask(head, path)) if ask is not None else True
-
-    def fingerprint(self, stream: BinaryIO) -> MediaResult:
-        result: MediaResult = self._room.fingerprint(stream)
+    def _fingerprint_of(self, stream: BinaryIO) -> MediaResult:
+        assert self._media is not None, "only a scan with fingerprints asks for them"
+        result: MediaResult = self._media.fingerprint(stream)
         return result
 
 
-def _is_archive(head: bytes) -> bool:
-    try:
-        from geldspur.evidence.sources.archives import is_archive
-    except ImportError:
-        return False
-    return is_archive(head)
+def _media_room() -> Any:
+    """The decoders and their kernels, which a scan of digests does without."""
+    from geldspur.evidence import media
 
-
-def _numbered(stream: BinaryIO) -> Iterator[tuple[Any, int]]:
-    """Members, each with how many of the same path came before it."""
-    from geldspur.evidence.sources.archives import LIMITS, members
-
-    seen: dict[bytes, int] = {}
-    for member in members(stream, LIMITS):
-        ordinal = seen.get(member.found.path, 0)
-        seen[member.found.path] = ordinal + 1
-        yield member, ordinal
+    return media

@@ -23,4 +23,10 @@ def open_source(path: Path) -> Source:
         return FolderSource(real)
     if not real.exists():
         raise UsageError("the source does not exist", where=str(path), todo="name a folder or a disk image")
-    raise UsageError("the source is no folder", where=str(path), todo="name a folder, or mount the drive read-only")
+    from geldspur.evidence.sources.image import ImageSource, looks_like_image
+
+    if real.is_file() and looks_like_image(real):
+        return ImageSource(real)
+    raise UsageError(
+        "the source is neither a folder nor a disk image", where=str(path), todo="name a folder, or a raw or E01 image"
+    )

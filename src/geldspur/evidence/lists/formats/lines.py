@@ -84,4 +84,5 @@ def equal_lines(data: bytes, digits: int) -> npt.NDArray[np.uint8] | None:
     nibbles = _NIBBLE[table[:, :digits]]
     if (nibbles == 255).any():
         return None
-    return (nibbles[:, 0::2] << 4) | nibbles[:, 1::2]
+    digests: npt.NDArray[np.uint8] = (nibbles[:, 0::2] << np.uint8(4)) | nibbles[:, 1::2]
+    return digests

@@ -23,6 +23,7 @@ from geldspur.evidence.lists.entry import (
     category_of,
     finished,
     kind_of,
+    known_kind,
     quality_of,
 )
 from geldspur.evidence.lists.formats.lines import LineBlock, blocks, equal_lines
@@ -42,6 +43,7 @@ _CATEGORY = {"category", "classification", "grade"}
 _HASH_NAMES = {"hash", "hashvalue", "signal", "indicator", "rawindicator", "value"}
 _TYPE_NAMES = {"type", "hashtype", "hashname", "signaltype", "indicatortype", "algorithm"}
 _NSRL_2 = {"sha1", "md5", "crc32", "filename", "filesize", "productcode"}
+_UNBALANCED = "its quotes don't balance"
 _NOTE_64 = "64 hexadecimal digits were taken as SHA-256; if they are PDQ hashes, make the list again with --format pdq"
 
 
@@ -52,9 +54,11 @@ def read(file: ListFile, task: Task) -> Reading:
     if first.startswith("%%%% HASHDEEP"):
         return _hashdeep(file, task, head)
     if _EXCHANGED.fullmatch(first):
-        return _loose(file, task, Facts("threatexchange"), _exchanged)
+        return _loose(file, task, Facts("threatexchange", scheme="tags"), _exchanged)
     if _FEATURE.fullmatch(first) or _COMPACT.fullmatch(first):
-        return _loose(file, task, Facts("vpdq"), _feature)
+        reading = _loose(file, task, Facts("vpdq"), _feature)
+        reading.items = one_video(reading.items)
+        return reading
     if (header := _header(first)) is not None:
         return _table(file, task, header)
     facts = Facts("plain")
@@ -107,8 +111,11 @@ def _bare(line: str, where: str, facts: Facts) -> Item:
     if len(words) == 2 and (kind := _TYPED.get(words[0].lower())):
         add_hash(entry, kind, words[1].strip())
         return finished(entry)
-    separator = next((s for s in _SEPARATORS if s in words[0] or s == "\t" and s in line), None)
-    for text in _cells(line, separator) if separator else [words[0]]:
+    separator = next((s for s in _SEPARATORS if s in words[0] or (s == "\t" and s in line)), None)
+    cells = _cells(line, separator) if separator else words[:1]
+    if cells is None:
+        return Rejected(where, _UNBALANCED)
+    for text in cells:
         if (kind := _BY_DIGITS.get(len(text))) and _HEX.fullmatch(text):
             add_hash(entry, kind, text)
             if kind == "sha256" and _NOTE_64 not in facts.notes:
@@ -154,6 +161,18 @@ def add_feature(entry: Entry, pdq: object, quality: object) -> None:
         add_hash(entry, "pdq", pdq, known)
 
 
+def one_video(frames: Iterator[Item]) -> Iterator[Item]:
+    """A vPDQ file is one video, so that its frames are one entry; frames that can't be read stay rejections."""
+    video = Entry(where="the video")
+    for frame in frames:
+        if isinstance(frame, Entry):
+            video.pdqs += frame.pdqs
+        else:
+            yield frame
+    if video.pdqs:
+        yield video
+
+
 # Tables
 
 
@@ -168,25 +187,29 @@ class _Header:
     quality: int | None = None
 
 
-def _cells(line: str, separator: str) -> list[str]:
-    """A line's cells; csv.Error where its quotes don't balance."""
+def _cells(line: str, separator: str) -> list[str] | None:
+    """A line's cells; None where its quotes don't balance. A cell never goes on in the next line.
+
+    Otherwise one stray quote would swallow the lines after it.
+    """
     if '"' not in line:
         return [cell.strip() for cell in line.split(separator)]
-    (row,) = csv.reader([line], delimiter=separator, strict=True)
-    return [cell.strip() for cell in row]
+    try:
+        rows = list(csv.reader([line], delimiter=separator, strict=True))
+    except csv.Error:
+        return None
+    return [cell.strip() for cell in rows[0]] if len(rows) == 1 else None
 
 
 def _header(line: str) -> _Header | None:
     """The columns that a header names; None where the line is no header of hashes."""
     separator = max(_SEPARATORS, key=line.count)
-    try:
-        names = _cells(line, separator)
-    except csv.Error:
+    names = _cells(line, separator)
+    if names is None:
         return None
     header = _Header(separator, ["".join(c for c in name.lower() if c.isalnum()) for name in names])
     for at, name in enumerate(header.names):
-        kind = kind_of(name)
-        if kind in ("md5", "sha1", "sha256", "pdq") or (name and kind != name and kind != names[at]):
+        if kind := known_kind(name):
             header.hashes[at] = kind
         elif name in _HASH_NAMES:
             header.untyped = at
@@ -222,10 +245,9 @@ def _table_items(file: ListFile, task: Task, header: _Header, facts: Facts) -> I
 
 
 def _row(line: str, where: str, header: _Header, facts: Facts) -> Item:
-    try:
-        cells = _cells(line, header.separator)
-    except csv.Error:
-        return Rejected(where, "its quotes don't balance")
+    cells = _cells(line, header.separator)
+    if cells is None:
+        return Rejected(where, _UNBALANCED)
     entry = Entry(where=where)
     if header.quality is not None and header.quality < len(cells) and cells[header.quality]:
         quality = quality_of(cells[header.quality])

@@ -1,13 +1,16 @@
 """The bytes of an image: one raw file, a split one (.001, .002 …), a device, or the segments of an E01."""
 
 import errno
+import io
 import os
 import re
+import struct
 from bisect import bisect_right
 from pathlib import Path
 from typing import Any, Protocol
 
 from geldspur.errors import GeldspurError, UsageError
+from geldspur.evidence.sources.image.ewf_chunks import EwfChunks
 
 EWF = b"EVF\x09\x0d\x0a\xff\x00"
 _ALL_SEGMENTS = "see that all its segments (.E01, .E02 …) lie beside each other"
@@ -150,7 +153,7 @@ class EwfDisk:
         pyewf = required("pyewf")
         try:
             names = pyewf.glob(str(path))
-            self._files = [os.fdopen(_open(Path(name)), "rb", buffering=0) for name in names]
+            self._files = [io.FileIO(_open(Path(name))) for name in names]
             self._handle = pyewf.handle()
             self._handle.open_file_objects(self._files)
         except OSError as error:
@@ -160,6 +163,10 @@ class EwfDisk:
                 todo=_ALL_SEGMENTS,
             ) from error
         self.size = int(self._handle.get_media_size())
+        try:
+            self._chunks: EwfChunks | None = EwfChunks(self._files, self.size)
+        except (ValueError, struct.error):
+            self._chunks = None
         try:
             self.read(max(0, self.size - 1), 1)
         except OSError as error:  # libewf itself does not mind the absence of segments
@@ -175,9 +182,13 @@ class EwfDisk:
         if size <= 0:
             return b""
         try:
-            return bytes(self._handle.read_buffer_at_offset(size, offset))
+            data = bytes(self._handle.read_buffer_at_offset(size, offset))
         except OSError as error:
             raise OSError(errno.EIO, f"the E01 image at {offset:,}: {_short(error)}") from error
+        damaged = self._chunks.first_damaged(offset, data) if self._chunks else None
+        if damaged is not None:
+            raise OSError(errno.EIO, f"the E01 image's chunk at {damaged:,} fails its checksum")
+        return data
 
     def facts(self) -> dict[str, str | int]:
         """Format, number of segments, and what was noted at the acquisition."""
@@ -185,6 +196,7 @@ class EwfDisk:
         return {
             "image": "E01",
             "segments": len(self._files),
+            "E01 chunks checked": int(self._chunks is not None),
             **{f"E01 {name.replace('_', ' ')}": str(value) for name, value in sorted(noted.items()) if value},
             **{f"E01 stored {name}": value for name, value in self.stored_digests().items()},
         }
