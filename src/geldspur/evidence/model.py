@@ -52,6 +52,10 @@ class Digests:
     sha256: bytes
     blake3: bytes
 
+    def __reduce__(self) -> tuple[type["Digests"], tuple[int, bytes, bytes, bytes, bytes]]:
+        """Data classes are slow to pickle, and every file's digests are."""
+        return Digests, (self.size, self.md5, self.sha1, self.sha256, self.blake3)
+
 
 @dataclass(frozen=True, slots=True)
 class FrameHash:

@@ -26,6 +26,8 @@ KEYFRAME_GAP_MS = 500  # of keyframes nearer than this only the first is decoded
 ALIKE = 2  # bits; a frame that differs from the one kept before it by no more is not kept
 NO_KEYFRAME_PACKETS = 1000  # tried from the start where a video gives no keyframe at all
 BAD_READS = 100  # failures of the reader itself after which the rest is given up
+_STILL_BRANDS = frozenset(["avif", "heic", "heim", "heis", "heix", "mif1", "mif2"])
+_ONE_KEYFRAME = frozenset(["apng", "gif", "webp"])  # animations that consist of one keyframe and changes to it
 _LATEST_MS = 1 << 47  # times beyond are damage
 
 
@@ -48,6 +50,7 @@ class _NoPictureError(Exception):
 @dataclass(slots=True)
 class _Tally:
     frames: list[FrameHash] = field(default_factory=list)
+    keyframes_tried: int = 0
     decoded: int = 0
     bad_packets: int = 0
     gap_ms: int = 0
@@ -92,12 +95,13 @@ def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits) -> MediaResult:
         if not tally.frames and kind == "video" and stage == "keyframe":
             container.seek(0)
             _take(_without_keyframes(container, video, tally), video, tally, limits)
+        bad_packets = max(tally.bad_packets, tally.keyframes_tried - tally.decoded)  # some give neither frame nor error
         facts = MediaFacts(
-            kind, container.format.name, video.codec_context.name, video.width, video.height,
-            _duration_ms(container, video) if kind == "video" else None, tally.decoded, tally.bad_packets,
+            kind, container.format.name, video.codec_context.codec.canonical_name, video.width, video.height,
+            _duration_ms(container, video) if kind == "video" else None, tally.decoded, bad_packets,
         )  # fmt: skip
     if not tally.frames:
-        return MediaResult("failed", facts, reason="damaged", detail=f"{tally.bad_packets} packets, none decodable")
+        return MediaResult("failed", facts, reason="damaged", detail=f"{bad_packets} packets, none decodable")
     return MediaResult(kind, facts, tuple(tally.frames))
 
 
@@ -111,32 +115,32 @@ def _main_picture(container: InputContainer) -> VideoStream:
 
 
 def _is_still(container: InputContainer, video: VideoStream) -> bool:
-    return container.format.name in STILL or bool(
-        video.disposition & (Disposition.attached_pic | Disposition.still_image)
-    )
+    if container.format.name in STILL or container.metadata.get("major_brand") in _STILL_BRANDS:
+        return True
+    return bool(video.disposition & (Disposition.attached_pic | Disposition.still_image))
 
 
 def _check_size(video: VideoStream, limits: Limits) -> None:
     if video.width * video.height > limits.pixels:
-        raise _TooLargeError(f"{video.width} × {video.height} pixels; the limit is {limits.pixels}")
+        raise _TooLargeError(f"{video.width} by {video.height} pixels; the limit is {limits.pixels}")
 
 
 def _frames(
     container: InputContainer, video: VideoStream, stage: Stage, kind: str, tally: _Tally
 ) -> Iterator[VideoFrame]:
-    keyframes_only = stage == "keyframe" and kind == "video"
     decoder = video.codec_context
     decoder.thread_count = 1
-    if keyframes_only:
-        video.discard = Discard.nonkey
-        decoder.skip_frame = "NONKEY"
     packets = _packets(container, video, tally)
-    frames = _decoded(video, _spaced(packets, video, tally) if keyframes_only else packets, tally)
     if kind == "image":
-        return islice(frames, 1)
-    if stage == "second":
-        return islice(frames, 0, None, _frames_a_second(video))
-    return frames
+        return islice(_decoded(video, packets, tally), 1)
+    if stage == "frame":
+        return _decoded(video, packets, tally)
+    if stage == "second" or container.format.name in _ONE_KEYFRAME:
+        return islice(_decoded(video, packets, tally), 0, None, _frames_a_second(video))
+    video.discard = Discard.nonkey
+    decoder.skip_frame = "NONKEY"
+    by_index = container.format.name.startswith("mov,")
+    return _decoded(video, _spaced(packets, video, tally, by_index), tally)
 
 
 def _frames_a_second(video: VideoStream) -> int:
@@ -145,7 +149,7 @@ def _frames_a_second(video: VideoStream) -> int:
 
 
 def _without_keyframes(container: InputContainer, video: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
-    """Of a video cut out of the middle, or one that refreshes piecemeal: the first frame of each second of its start."""
+    """Of a video cut out of the middle, or that refreshes piecemeal: the first frame of each second of its start."""
     video.discard = Discard.default
     video.codec_context.skip_frame = "DEFAULT"
     video.codec_context.flush_buffers()
@@ -166,19 +170,24 @@ def _packets(container: InputContainer, video: VideoStream, tally: _Tally) -> "I
 
 
 def _spaced(
-    packets: "Iterator[Packet[VideoStream]]", video: VideoStream, tally: _Tally
+    packets: "Iterator[Packet[VideoStream]]", video: VideoStream, tally: _Tally, by_index: bool
 ) -> "Iterator[Packet[VideoStream]]":
-    """Keyframes, without those that follow another too closely, and the empty packet that flushes the decoder."""
+    """Keyframes, without those that follow another too closely, and the empty packet that flushes the decoder.
+
+    Where the container's index has chosen the packets (`by_index`), one that does not look like a keyframe is damaged.
+    """
     last: int | None = None
     for packet in packets:
         if packet.size == 0:
             yield packet
             continue
         if not packet.is_keyframe:
+            tally.bad_packets += by_index
             continue
         at_ms = _milliseconds(packet.pts if packet.pts is not None else packet.dts, video)
         if at_ms is None or last is None or not 0 <= at_ms - last < tally.gap_ms:
             last = at_ms
+            tally.keyframes_tried += 1
             yield packet
 
 

@@ -27,7 +27,7 @@ class Luma(NamedTuple):
 
 
 def luma_of(frame: VideoFrame) -> Luma:
-    """The luma plane of a frame; formats that have none of eight bits (RGB, palettes, ten bits) are converted to one."""
+    """The luma plane of a frame; formats without one of eight bits (RGB, palettes, ten bits) are converted to one."""
     name = frame.format.name
     if name not in _EIGHT_BIT_LUMA or frame.planes[0].line_size < frame.width:
         frame = frame.reformat(format="gray", threads=1)  # which is full range whatever it comes from

@@ -1,6 +1,6 @@
 """Exact PDQ (Facebook's 256-bit image hash) straight from a luma plane.
 
-PDQ filters the plane twice with a box along each axis, takes 64 × 64 samples of what results, and keeps which of 256
+PDQ filters the plane twice with a box along each axis, takes 64 by 64 samples of what results, and keeps which of 256
 low frequencies of their DCT exceed the median ("PDQ & TMK+PDQF", Meta, 2019; the window sizes and the rule at the
 borders are those of its reference code). Filters and decimation are linear and separable, so that the whole is one
 weighted sum an output row, and one an output column: each sample of the plane is read about once.
@@ -31,7 +31,7 @@ _COSINES = np.ascontiguousarray(
 
 
 class Pdq(NamedTuple):
-    """PDQ of a picture and of its mirror image (32 bytes each, in the order of the hexadecimal form), quality 0–100."""
+    """PDQ of a picture and its mirror image: 32 bytes each, in the order of its hexadecimal form, quality 0 to 100."""
 
     plain: bytes
     mirrored: bytes
@@ -113,6 +113,13 @@ def pdq(plane: NDArray[np.uint8], part: Rectangle | None = None, *, limited: boo
         plane, part.top, part.left, part.width, *rows, *columns, line, np.empty(part.width), small
     )  # fmt: skip
     return from_small(small, limited=limited)
+
+
+def warm() -> None:
+    """Compile or load every kernel in every form, so that nothing is left to do in a sandbox that can't write."""
+    for plane in (np.zeros((64, 64), np.uint8), np.zeros((2200, 64), np.uint8)):
+        pdq(plane)
+        without_bars(plane)
 
 
 def from_small(small: NDArray[np.float32], *, limited: bool = False) -> Pdq:

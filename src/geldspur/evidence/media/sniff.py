@@ -7,14 +7,16 @@ refused besides (`container.opened`).
 
 HEAD = 4096  # bytes that `maybe_media` wants; fewer will do where the file is shorter
 
-STILL = frozenset(
-    "bmp_pipe dds_pipe dpx_pipe exr_pipe ico j2k_pipe jpeg_pipe jpegls_pipe jpegxl_pipe pam_pipe pbm_pipe pcx_pipe "
-    "pgm_pipe png_pipe ppm_pipe psd_pipe qoi_pipe sgi_pipe sunrast_pipe tiff_pipe webp_pipe xbm_pipe xwd_pipe".split()
-)
-_MOVING = (
-    "apng asf asf_o av1 avi dhav dirac dv flv gif gxf h261 h263 h264 hevc ivf ivr jpegxl_anim kux lmlm4 m4v matroska "
-    "mjpeg mov mpeg mpegts mpegvideo mpjpeg mxf nsv nut obu ogg rm smjpeg vc1 vvc webp wtv yuv4mpegpipe".split()
-)
+STILL = frozenset([
+    "bmp_pipe", "dds_pipe", "dpx_pipe", "exr_pipe", "ico", "j2k_pipe", "jpeg_pipe", "jpegls_pipe", "jpegxl_pipe",
+    "pam_pipe", "pbm_pipe", "pcx_pipe", "pgm_pipe", "png_pipe", "ppm_pipe", "psd_pipe", "qoi_pipe", "sgi_pipe",
+    "sunrast_pipe", "tiff_pipe", "webp_pipe", "xbm_pipe", "xwd_pipe",
+])  # fmt: skip
+_MOVING = [
+    "apng", "asf", "asf_o", "av1", "avi", "dhav", "dirac", "dv", "flv", "gif", "gxf", "h261", "h263", "h264", "hevc",
+    "ivf", "ivr", "jpegxl_anim", "kux", "lmlm4", "m4v", "matroska", "mjpeg", "mov", "mpeg", "mpegts", "mpegvideo",
+    "mpjpeg", "mxf", "nsv", "nut", "obu", "ogg", "rm", "smjpeg", "vc1", "vvc", "webp", "wtv", "yuv4mpegpipe",
+]  # fmt: skip
 _WITH_COVER = ["aiff", "ape", "flac", "mp3", "wav"]  # sound, whose cover is a picture
 DEMUXERS = ",".join([*sorted(STILL), *_MOVING, *_WITH_COVER])
 
@@ -23,7 +25,8 @@ _AT_START = (
     b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"BM", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+",
     b"8BPS", b"\0\0\1\0", b"\0\0\2\0",  # Photoshop, icons
     b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"\xff\x0a", b"\xff\x4f\xff\x51",  # JPEG 2000, JPEG XL
-    b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7", b"SDPX", b"XPDS", b"\x76\x2f\x31\x01", b"qoif", b"DDS ", b"\n\5\1\x08",
+    b"P1", b"P2", b"P3", b"P4", b"P5", b"P6", b"P7", b"SDPX", b"XPDS", b"\x76\x2f\x31\x01", b"qoif", b"DDS ",
+    b"\n\5\1\x08",
     b"\x59\xa6\x6a\x95", b"\1\xda",  # Sun raster, SGI
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"RIFF", b"RIFX", b"ON2 ",
@@ -39,12 +42,15 @@ _BOXES = (  # QuickTime's and MP4's: a size, then one of these
     b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp", b"sidx", b"moof", b"uuid", b"udta", b"junk",
     b"pict", b"meta", b"emsg",
 )  # fmt: skip
-_ENDINGS = frozenset(
-    "264 265 3g2 3gp 3gpp amv apng asf av1 avc avi avif bmp dav dib divx dpx dv dvr exr f4v flv gif gxf h264 h265 heic "
-    "heif hevc hif ico ifo insv ivf j2k jfif jp2 jpe jpeg jpg jxl k3g kux lrv m1v m2t m2ts m2v m4a m4b m4p m4v mjpeg "
-    "mjpg mjp2 mkv mod mov mp4 mpe mpeg mpg mpv mqv mts mxf nsv nut obu ogm ogv ogx pbm pcx pgm png ppm psd qt rec rm "
-    "rmvb skm svi thm tif tiff tod trp ts tts vdr vob vro webm webp wmv wtv xvid y4m".split()
-)
+_ENDINGS = frozenset([
+    "264", "265", "3g2", "3gp", "3gpp", "amv", "apng", "asf", "av1", "avc", "avi", "avif", "bmp", "dav", "dib",
+    "divx", "dpx", "dv", "dvr", "exr", "f4v", "flv", "gif", "gxf", "h264", "h265", "heic", "heif", "hevc", "hif",
+    "ico", "ifo", "insv", "ivf", "j2k", "jfif", "jp2", "jpe", "jpeg", "jpg", "jxl", "k3g", "kux", "lrv", "m1v", "m2t",
+    "m2ts", "m2v", "m4a", "m4b", "m4p", "m4v", "mjpeg", "mjpg", "mjp2", "mkv", "mod", "mov", "mp4", "mpe", "mpeg",
+    "mpg", "mpv", "mqv", "mts", "mxf", "nsv", "nut", "obu", "ogm", "ogv", "ogx", "pbm", "pcx", "pgm", "png", "ppm",
+    "psd", "qt", "rec", "rm", "rmvb", "skm", "svi", "thm", "tif", "tiff", "tod", "trp", "ts", "tts", "vdr", "vob",
+    "vro", "webm", "webp", "wmv", "wtv", "xvid", "y4m",
+])  # fmt: skip
 
 
 def maybe_media(head: bytes, name: bytes = b"") -> bool:

@@ -5,7 +5,8 @@ import hashlib
 import io
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Semaphore, Thread
 from typing import Any, BinaryIO
 
 from blake3 import blake3
@@ -19,13 +20,36 @@ _BIG_BLOCK = 1 << 20
 HEAD = 4096  # first bytes, by which archives and media are told
 
 
+class _Beside:
+    """A thread that does one thing at a time beside the caller; one of concurrent.futures takes long to import."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Callable[[memoryview], None], memoryview]] = SimpleQueue()
+        self._free = Semaphore()
+        Thread(target=self._run, daemon=True).start()
+
+    def begin(self, call: Callable[[memoryview], None], block: memoryview) -> None:
+        self._free.acquire()
+        self._work.put((call, block))
+
+    def wait(self) -> None:
+        with self._free:
+            pass
+
+    def _run(self) -> None:
+        while True:
+            call, block = self._work.get()
+            call(block)
+            self._free.release()
+
+
 class Reader:
     """Reads streams with buffers of its own; one a worker. `tell(n)` is called with the bytes of each block read."""
 
     def __init__(self, tell: Callable[[int], None] | None = None) -> None:
         self._tell = tell
         self._buffers = [memoryview(bytearray(_BIG_BLOCK)) for _ in range(2)]
-        self._thread = ThreadPoolExecutor(1)
+        self._beside: _Beside | None = None
 
     def read(
         self, stream: BinaryIO, size: int | None, keep: int = 0
@@ -61,18 +85,17 @@ class Reader:
                     one.update(block)
                 yield block
             return
-        pending, turn = None, 0
+        beside = self._beside = self._beside or _Beside()
+        turn = 0
         while count := stream.readinto(self._buffers[turn]):  # type: ignore[attr-defined]
             block = self._buffers[turn][:count]
-            if pending is not None:
-                pending.result()
-            pending = self._thread.submit(md5.update, block)
+            beside.wait()
+            beside.begin(md5.update, block)
             for one in others:
                 one.update(block)
             yield block
             turn = 1 - turn
-        if pending is not None:
-            pending.result()
+        beside.wait()
 
 
 def difference(job: Job, stream: BinaryIO) -> str | None:

@@ -97,9 +97,14 @@ class Run:
             self._progress.task("read", self._plan.bytes_left(), "B") as self._bar,
             self._batches.finished(),
         ):
+            told = False
             while self._hand_out() or self._pool.busy:
                 for event in self._pool.events(_SECONDS / 2):
                     self._heard(event)
+                if self._pool.confined and not told:
+                    self._batches.begin()
+                    self._store.log("workers", count=workers, confined=self._pool.confined)
+                    told = True
                 self._settle()
                 self._batches.commit(when_due=True)
             self._settle()

@@ -2,7 +2,7 @@
 
 import io
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from geldspur.evidence.model import MediaResult
@@ -22,6 +22,7 @@ from geldspur.evidence.sources.archives import Member, is_archive, members, stre
 from geldspur.evidence.sources.base import Source
 
 _SPEAK_SECONDS = 0.25
+_MEMORY = 4 << 30  # of address space for one worker's decoding
 MEMBER_IN_MEMORY = 256 << 20  # larger members of archives, where they can't be read twice, are not decoded
 
 
@@ -34,20 +35,21 @@ class Context:
 
 
 def make_handler(context: Context) -> Handler:
-    """The function that a worker serves tasks with."""
-    return _Handler(context).handle
+    """The function that a worker serves tasks with; from here on the worker is shut in, if it is to decode."""
+    return _Handler(context)
 
 
 class _Handler:
     def __init__(self, context: Context) -> None:
         self._source = context.source
         self._media = _media_room() if context.fingerprints else None
+        self.confined: dict[str, int | bool] = self._media.confine(_MEMORY) if self._media is not None else {}
         self._reader = Reader(self._count)
         self._talk: Talk | None = None
         self._bytes = 0
         self._spoke = time.monotonic()
 
-    def handle(self, task: Task, talk: Talk) -> Any:
+    def __call__(self, task: Task, talk: Talk) -> Any:
         self._talk = talk
         match task:
             case DigestTask():
@@ -71,7 +73,7 @@ class _Handler:
         outcome, head = digest_file(lambda: self._source.open(job.path, job.place), job, self._reader)
         if outcome.digests is None:
             return outcome
-        return replace(outcome, archive=is_archive(head), media=self._maybe_media(head, job.path))
+        return outcome._replace(archive=is_archive(head), media=self._maybe_media(head, job.path))
 
     def _maybe_media(self, head: bytes, path: bytes) -> bool | None:
         return None if self._media is None else self._media.maybe_media(head, path)
@@ -109,7 +111,7 @@ class _Handler:
             return
         stream = member.open()
         outcome, content = self._digest_member(stream, member)
-        told = replace(told, outcome=outcome)
+        told = told._replace(outcome=outcome)
         if not outcome.media or outcome.digests is None:
             talk.say(told)
         elif talk.ask(told):
@@ -143,7 +145,8 @@ class _Handler:
 
 
 def _media_room() -> Any:
-    """The decoders and their kernels, which a scan of digests does without."""
+    """The decoders and their kernels, ready to use; a scan of digests does without."""
     from geldspur.evidence import media
 
+    media.warm()
     return media

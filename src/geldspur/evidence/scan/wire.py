@@ -64,11 +64,7 @@ class Inbox:
         self._held = bytearray()
 
     def read(self) -> tuple[list[Any], bool]:
-        """The messages that are complete now, and whether more can come.
-
-        Raises:
-            pickle.UnpicklingError, ValueError: what came is no message.
-        """
+        """The messages that are complete now, and whether more can come: not from one that sent what is no message."""
         alive = True
         try:
             while part := os.read(self._descriptor, 1 << 20):
@@ -78,17 +74,23 @@ class Inbox:
             pass
         except ConnectionResetError:
             alive = False
-        return self._messages(), alive
+        messages: list[Any] = []
+        try:
+            while (body := self._next()) is not None:
+                messages.append(_Plain(io.BytesIO(body)).load())
+        except Exception:  # whatever pickle makes of bytes that are none
+            alive = False
+        return messages, alive
 
-    def _messages(self) -> list[Any]:
-        messages = []
-        while len(self._held) >= _LENGTH.size:
-            (length,) = _LENGTH.unpack_from(self._held)
-            if length > _LIMIT:
-                raise ValueError("a worker announced a message beyond all measure")
-            end = _LENGTH.size + length
-            if len(self._held) < end:
-                break
-            messages.append(_Plain(io.BytesIO(self._held[_LENGTH.size : end])).load())
-            del self._held[:end]
-        return messages
+    def _next(self) -> bytes | None:
+        if len(self._held) < _LENGTH.size:
+            return None
+        (length,) = _LENGTH.unpack_from(self._held)
+        if length > _LIMIT:
+            raise ValueError("a worker announced a message beyond all measure")
+        end = _LENGTH.size + length
+        if len(self._held) < end:
+            return None
+        body = bytes(self._held[_LENGTH.size : end])
+        del self._held[:end]
+        return body

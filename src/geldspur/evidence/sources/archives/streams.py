@@ -78,15 +78,22 @@ class Forward(io.RawIOBase):
             try:
                 piece = self._piece(len(view) - filled)
             except OSError as error:
-                self._stop = error
+                self._stop = _bare(error)
                 break
             if not piece:
                 break
             view[filled : filled + len(piece)] = piece
             filled += len(piece)
         if not filled and self._stop is not None and len(view):
-            raise self._stop
+            raise _bare(self._stop)
         return filled
+
+
+def _bare(error: OSError) -> OSError:
+    """The same without a traceback: kept, that would keep the decoder and its dictionary alive in a cycle."""
+    if isinstance(error, Stopped):
+        return Stopped(error.reason, error.words, error.offset)
+    return OSError(error.errno, error.strerror or str(error))
 
 
 class Window(io.RawIOBase):
@@ -164,6 +171,17 @@ class Part(Forward):
         return data
 
 
+class Lent(Forward):
+    """A stream for somebody who may close it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def _piece(self, most: int) -> bytes:
+        return self._stream.read(min(most, CHUNK))
+
+
 class Unpacked(Forward):
     """What decoders give, one after the other where the format allows several.
 
@@ -188,6 +206,11 @@ class Unpacked(Forward):
         self.done = False
         self.most: int | None = None
         self.trailing: int | None = None
+
+    @property
+    def taken(self) -> int:
+        """Packed bytes used so far."""
+        return self._read - len(self._decoder.unused_data)
 
     def _piece(self, most: int) -> bytes:
         while not self.done:
@@ -217,11 +240,10 @@ class Unpacked(Forward):
 
     def _another(self) -> None:
         rest = self._decoder.unused_data + self._next
-        self._read -= len(self._decoder.unused_data)
-        self._next = b""
         if self._follows is None:
             self.done = True
             return
+        self._read, self._next = self.taken, b""
         rest = rest or self._packed.read(CHUNK)
         while rest and not (data := rest.lstrip(b"\0")):
             self._read += len(rest)
@@ -260,11 +282,17 @@ class Exact(Forward):
         at = self._size - self._left
         if self._left:
             raise Stopped("damaged", f"holds {at:,} bytes, its directory says {self._size:,}", at)
-        if self._inner.read(1):
+        if self._more():
             raise Stopped("damaged", f"holds more than the {self._size:,} bytes that its directory says", at)
         if self._crc != self._told:
             raise Stopped("damaged", "its checksum (CRC-32) differs from the stored one", at)
         return b""
+
+    def _more(self) -> bool:
+        try:
+            return bool(self._inner.read(1))
+        except Stopped:  # LZMA needs no mark at its end, and the checksum tells whether the rest was right
+            return False
 
 
 class Broken(Forward):

@@ -11,25 +11,34 @@ from typing import BinaryIO
 from geldspur.evidence.model import Kind, Times
 from geldspur.evidence.sources.archives.limits import Stopped
 from geldspur.evidence.sources.archives.sniff import is_tar_header
+from geldspur.evidence.sources.archives.tar_sparse import BLOCK, Sparse, by_headers, old_form
 
-BLOCK = 512
 MOST_EXTENDED = 1 << 20  # bytes of one extended header; paths are 4 KiB at most on any system
 SECOND = 1_000_000_000
 _ZERO = bytes(BLOCK)
 
+_USED = frozenset(
+    {b"path", b"size", b"mtime", b"atime", b"ctime", b"LIBARCHIVE.creationtime"}
+    | {b"GNU.sparse." + key for key in (b"name", b"major", b"realsize", b"map", b"size", b"offset", b"numblocks")}
+)
 _KINDS: dict[bytes, Kind] = {b"2": "symlink", b"3": "special", b"4": "special", b"6": "special", b"5": "directory"}
 
 
 @dataclass(frozen=True, slots=True)
 class TarEntry:
-    """One member; `data_at` counts from the archive's beginning. `hard_link`: the member that holds its content."""
+    """One member; its `stored` bytes lie at `data_at`, counted from the archive's beginning.
+
+    `hard_link`: another member holds its content. `sparse`: how its stored bytes make a file of `size` bytes.
+    """
 
     name: bytes
     kind: Kind
     size: int
     data_at: int
     times: Times
+    stored: int
     hard_link: bool = False
+    sparse: Sparse | None = None
     unsupported: str | None = None
 
 
@@ -79,11 +88,45 @@ class TarReader:
                 text = self._extended(size, at)
                 here.add(kind, text, everywhere, at)
                 continue
-            entry = here.entry(block, everywhere, self._at, size, at)
+            entry, after = self._entry(here.given(everywhere), here.name, block, size, at)
             here = _Extended()
             yield entry
-            stored = 0 if kind in b"123456" else entry.size  # links, devices and folders tell a size, and have no data
-            self.skip_to(entry.data_at + -(-stored // BLOCK) * BLOCK)
+            self.skip_to(after)
+
+    def _entry(
+        self, fields: dict[bytes, bytes], long_name: bytes | None, block: bytes, size: int, at: int
+    ) -> tuple[TarEntry, int]:
+        """A member, and where its data end."""
+        kind = block[156:157]
+        name = fields.get(b"GNU.sparse.name") or fields.get(b"path") or long_name or _name(block)
+        if b"size" in fields:
+            size = _decimal(fields[b"size"], at)
+        directory = kind == b"5" or (kind in b"\x000" and name.endswith(b"/"))
+        stored = 0 if kind in b"123456" else size  # links, devices and folders tell a size, and have no data
+        sparse: Sparse | None = None
+        unsupported = "a part of a file of several volumes" if kind == b"M" else None
+        begins, used = self._at, 0
+        if kind == b"S":
+            sparse = old_form(block, lambda text: _number(text, at), self.take, at)
+            begins = self._at
+        elif any(key.startswith(b"GNU.sparse.") for key in fields):
+            by = by_headers(fields, self.take, at)
+            sparse, used = by or (None, 0)
+            unsupported = None if by else "a sparse file in an old form (0.0)"
+        if used > stored or (sparse and sparse.stored > stored - used):
+            raise Stopped("damaged", "a map of holes that contradicts its member's size", at)
+        entry = TarEntry(
+            name=name.rstrip(b"/") or name if directory else name,
+            kind="directory" if directory or kind == b"D" else _KINDS.get(kind, "file"),
+            size=sparse.size if sparse else size,
+            data_at=begins + used,
+            stored=stored - used,
+            times=_times(block, fields),
+            hard_link=kind == b"1",
+            sparse=sparse,
+            unsupported=unsupported,
+        )
+        return entry, begins + -(-stored // BLOCK) * BLOCK
 
     def _extended(self, size: int, at: int) -> bytes:
         if size > MOST_EXTENDED:
@@ -131,27 +174,9 @@ class _Extended:
             self.fields.update(_records(text, at))
         elif kind == b"g":
             everywhere.update(_records(text, at))
-            if sum(len(key) + len(value) for key, value in everywhere.items()) > MOST_EXTENDED:
-                raise Stopped("damaged", "more than a megabyte of global extended headers", at)
 
-    def entry(self, block: bytes, everywhere: dict[bytes, bytes], data_at: int, size: int, at: int) -> TarEntry:
-        fields = {**everywhere, **self.fields}
-        kind = block[156:157]
-        sparse = kind == b"S" or any(key.startswith(b"GNU.sparse.") for key in fields)
-        name = fields.get(b"GNU.sparse.name") or fields.get(b"path") or self.name or _name(block)
-        if b"size" in fields:
-            size = _decimal(fields[b"size"], at)
-        directory = kind == b"5" or (kind in b"\x000" and name.endswith(b"/"))
-        unsupported = "a sparse file" if sparse else "a part of a file of several volumes" if kind == b"M" else None
-        return TarEntry(
-            name=name.rstrip(b"/") or name if directory else name,
-            kind="directory" if directory or kind == b"D" else _KINDS.get(kind, "file"),
-            size=size,
-            data_at=data_at,
-            times=_times(block, fields),
-            hard_link=kind == b"1",
-            unsupported=unsupported,
-        )
+    def given(self, everywhere: dict[bytes, bytes]) -> dict[bytes, bytes]:
+        return {**everywhere, **self.fields}
 
 
 def _name(block: bytes) -> bytes:
@@ -181,15 +206,20 @@ def _decimal(text: bytes, at: int) -> int:
 
 
 def _records(text: bytes, at: int) -> dict[bytes, bytes]:
-    """Records of a pax header: length, blank, key, equals sign, value, newline."""
+    """Records of a pax header (length, blank, key, equals sign, value, newline), those that are used here."""
     records: dict[bytes, bytes] = {}
-    while text.strip(b"\0"):
-        length, blank, _ = text.partition(b" ")
-        if not blank or not length.isdigit() or len(length) > 7 or not len(length) + 3 < int(length) <= len(text):
+    begin = 0
+    while begin < len(text) and text[begin]:
+        blank = text.find(b" ", begin, begin + 8)
+        length = text[begin:blank] if blank > 0 else b""
+        end = begin + int(length) if length.isdigit() else 0
+        equals = text.find(b"=", blank, end)
+        if not blank < equals < end <= len(text):
             raise Stopped("damaged", "an extended header that is damaged", at)
-        key, _, value = text[len(length) + 1 : int(length)].partition(b"=")
-        records[key] = value.removesuffix(b"\n")
-        text = text[int(length) :]
+        key = text[blank + 1 : equals]
+        if key in _USED:
+            records[key] = text[equals + 1 : end].removesuffix(b"\n")
+        begin = end
     return records
 
 

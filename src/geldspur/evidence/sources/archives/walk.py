@@ -10,8 +10,10 @@ from geldspur.evidence.model import Found, Times
 from geldspur.evidence.sources.archives import streams, zips
 from geldspur.evidence.sources.archives.limits import LIMITS, Budget, Limits, Stopped
 from geldspur.evidence.sources.archives.sniff import HEAD, READ, format_of
+from geldspur.evidence.sources.archives.tar_sparse import Holes
 from geldspur.evidence.sources.archives.tars import TarEntry, TarReader
 from geldspur.evidence.sources.archives.zip_fields import SECOND
+from geldspur.evidence.sources.archives.zip_salvage import salvaged
 
 MOST = 1 << 63  # what SQLite's integers hold
 
@@ -124,8 +126,11 @@ class _Walk:
     def _zip(self, box: _Archive, stream: BinaryIO) -> Iterator[Member]:
         directory = zips.find_directory(stream)
         if directory is None:
-            raise Stopped("damaged", "the zip archive has no directory at its end: it was cut off", None)
-        for entry in zips.entries(stream, directory):
+            size = stream.seek(0, io.SEEK_END)
+            listed = salvaged(stream, size, self._limits, self._budget.charge)
+        else:
+            listed = zips.entries(stream, directory)
+        for entry in listed:
             yield from self._zip_member(box, stream, entry)
 
     def _zip_member(self, box: _Archive, stream: BinaryIO, entry: zips.ZipEntry) -> Iterator[Member]:
@@ -144,6 +149,10 @@ class _Walk:
         if refusal:
             yield self._unopened(box, replace(found, skip=refusal[0], detail=refusal[1]))
             return
+        if entry.cut:
+            stop = Stopped("damaged", "the archive ends within it", entry.packed)
+            yield self._numbered(box, replace(found, size=None), lambda: streams.buffered(streams.Broken(b"", stop)))
+            return
         self._budget.charge(entry.size)
         yield from self._file(box, found, lambda: zips.open_entry(stream, entry, self._limits), restarts=True)
 
@@ -160,11 +169,11 @@ class _Walk:
     def _tar(self, box: _Archive, stream: BinaryIO, again: Callable[[], BinaryIO]) -> Iterator[Member]:
         reader = TarReader(stream)
         for entry in reader.entries():
-            found = _tar_found(box, entry, self._limits)
+            found = self._tar_found(box, entry)
             if entry.kind != "file" or found.skip:
                 yield self._unopened(box, found)
             elif stream.seekable():
-                opens = partial(_window, stream, entry.data_at, entry.size)
+                opens = partial(_stored, stream, entry)
                 yield from self._file(box, found, opens, restarts=True)
             else:
                 yield from self._tar_part(box, reader, entry, found, again)
@@ -172,16 +181,34 @@ class _Walk:
     def _tar_part(
         self, box: _Archive, reader: TarReader, entry: TarEntry, found: Found, again: Callable[[], BinaryIO]
     ) -> Iterator[Member]:
-        first = [streams.buffered(streams.Part(reader.take, entry.size))]
+        first = [_part(reader, entry)]
 
         def part() -> BinaryIO:
             if first:
                 return first.pop()
             other = TarReader(again())
             other.skip_to(entry.data_at)
-            return streams.buffered(streams.Part(other.take, entry.size))
+            return _part(other, entry)
 
         yield from self._file(box, found, part, restarts=False)
+
+    def _tar_found(self, box: _Archive, entry: TarEntry) -> Found:
+        size = entry.size if entry.kind == "file" and entry.size < MOST and not entry.hard_link else None
+        found = Found(box.below(entry.name), entry.kind, size, entry.times)
+        if entry.hard_link:
+            return replace(found, skip="hard link")
+        if entry.unsupported:
+            return replace(found, skip="unsupported", detail=entry.unsupported)
+        if entry.kind == "file" and entry.size > self._limits.member_bytes:
+            words = f"{entry.size:,} bytes, the limit is {self._limits.member_bytes:,}"
+            return replace(found, skip="size", detail=words)
+        if entry.sparse:  # holes cost no packed byte
+            reason = self._budget.refuses(entry.size)
+            if reason:
+                return replace(found, skip=reason, detail="the archive unpacks to more than its limit with this member")
+            self._budget.charge(entry.size)
+            return replace(found, allocated=entry.stored)
+        return found
 
     # -- gzip, bzip2, xz
 
@@ -197,7 +224,8 @@ class _Walk:
             name, times = _gzip_header(box.again()) if kind == "gzip" else (b"", None)
             found = Found(box.below(name or b"content"), "file", None, times)
             raw.most = self._limits.member_bytes
-            yield from self._file(box, found, _first_then(stream, again), restarts=False)
+            opens = _first_then(streams.buffered(streams.Lent(stream)), again)
+            yield from self._file(box, found, opens, restarts=False)
         while stream.read(streams.CHUNK):  # so that damage at the end is met, whoever read how much
             pass
         if raw.trailing is not None:
@@ -293,17 +321,16 @@ def _window(base: BinaryIO, start: int, size: int) -> BinaryIO:
     return streams.buffered(streams.Window(base, start, size))
 
 
-def _tar_found(box: _Archive, entry: TarEntry, limits: Limits) -> Found:
-    skip: tuple[str, str | None] | None = None
-    if entry.hard_link:
-        skip = "hard link", None
-    elif entry.unsupported:
-        skip = "unsupported", entry.unsupported
-    elif entry.kind == "file" and entry.size > limits.member_bytes:
-        skip = "size", f"{entry.size:,} bytes, the limit is {limits.member_bytes:,}"
-    size = entry.size if entry.kind == "file" and entry.size < MOST and not entry.hard_link else None
-    found = Found(box.below(entry.name), entry.kind, size, entry.times)
-    return replace(found, skip=skip[0], detail=skip[1]) if skip else found
+def _stored(stream: BinaryIO, entry: TarEntry) -> BinaryIO:
+    return _whole(_window(stream, entry.data_at, entry.stored), entry)
+
+
+def _part(reader: TarReader, entry: TarEntry) -> BinaryIO:
+    return _whole(streams.buffered(streams.Part(reader.take, entry.stored)), entry)
+
+
+def _whole(stored: BinaryIO, entry: TarEntry) -> BinaryIO:
+    return streams.buffered(Holes(stored.read, entry.sparse)) if entry.sparse else stored
 
 
 def _unpacked(stream: BinaryIO, kind: str, limits: Limits, budget: Budget) -> streams.Unpacked:
@@ -318,7 +345,7 @@ def _unpacked(stream: BinaryIO, kind: str, limits: Limits, budget: Budget) -> st
 
 def _gzip_header(stream: BinaryIO) -> tuple[bytes, Times | None]:
     """The original name and time that a gzip header may carry."""
-    head = stream.read(4096)
+    head = stream.read(4096).ljust(12, b"\0")
     seconds = int.from_bytes(head[4:8], "little")
     times = Times("gzip", modified_ns=seconds * SECOND) if seconds else None
     at = 10

@@ -11,6 +11,7 @@ from geldspur.evidence.sources.archives.limits import Stopped
 from geldspur.evidence.sources.archives.streams import Decoder
 
 SECOND = 1_000_000_000
+LZMA_HEADER = 9
 _FULL = 0xFFFFFFFF
 _NTFS_EPOCH = 11_644_473_600 * SECOND  # 1601 to 1970
 
@@ -110,8 +111,8 @@ def lzma_decoder(packed: BinaryIO, memory: int) -> Decoder:
     Raises:
         Stopped: the header is none, or asks for more than `memory` bytes.
     """
-    head = packed.read(9)
-    if len(head) < 9 or int.from_bytes(head[2:4], "little") != 5 or head[4] >= 9 * 5 * 5:
+    head = packed.read(LZMA_HEADER)
+    if len(head) < LZMA_HEADER or int.from_bytes(head[2:4], "little") != 5 or head[4] >= 9 * 5 * 5:
         raise Stopped("damaged", "its LZMA header is damaged", 0)
     dictionary = int.from_bytes(head[5:9], "little")
     if dictionary > memory:

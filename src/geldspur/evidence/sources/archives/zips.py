@@ -8,7 +8,7 @@ import io
 import stat
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import BinaryIO
 
 from geldspur.evidence.model import Kind, Times
@@ -29,7 +29,7 @@ _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
 _LOCATOR64 = struct.Struct("<4sLQL")
 _RECORD = struct.Struct("<4s4B4HL2L5H2L")
-_LOCAL = struct.Struct("<4s5HL2L2H")
+LOCAL = struct.Struct("<4s5HL2L2H")
 _END_SEARCH = _END.size + 0xFFFF
 
 STORED, DEFLATED, BZIP2, LZMA = 0, 8, 12, 14
@@ -38,7 +38,10 @@ _DEFLATE_MOST = 1_032  # zlib's technical notes: a byte of deflate gives at most
 
 @dataclass(frozen=True, slots=True)
 class ZipEntry:
-    """One record of the directory, sizes and place with the zip64 values filled in."""
+    """One record of the directory, sizes and place with the zip64 values filled in.
+
+    `cut`: the archive ends within it.
+    """
 
     name: bytes
     flags: int
@@ -50,6 +53,15 @@ class ZipEntry:
     kind: Kind
     times: Times
     data_at: int | None = None
+    cut: bool = False
+
+    def cut_at(self, total: int) -> "ZipEntry":
+        """The same, of an archive that ends within it."""
+        return replace(self, packed=max(0, total - (self.data_at or 0)), cut=True)
+
+    def measured(self, packed: int, size: int, crc: int) -> "ZipEntry":
+        """The same, with what was found behind its data."""
+        return replace(self, packed=packed, size=size, crc=crc)
 
     @property
     def skip(self) -> tuple[str, str] | None:
@@ -183,19 +195,22 @@ def open_entry(stream: BinaryIO, entry: ZipEntry, limits: Limits) -> BinaryIO:
     if entry.method == STORED:
         return buffered(Summed(stream, start, entry.size, entry.crc))
     packed = buffered(Window(stream, start, entry.packed))
-    return buffered(Exact(Unpacked(packed, lambda: _decoder(entry, packed, limits), _no_charge), entry.size, entry.crc))
+    return buffered(
+        Exact(Unpacked(packed, lambda: decoder_of(entry, packed, limits), _no_charge), entry.size, entry.crc)
+    )
 
 
 def _data_at(stream: BinaryIO, header_at: int) -> int:
     stream.seek(header_at)
-    head = stream.read(_LOCAL.size)
-    if len(head) < _LOCAL.size or head[:4] != b"PK\x03\x04":
+    head = stream.read(LOCAL.size)
+    if len(head) < LOCAL.size or head[:4] != b"PK\x03\x04":
         raise Stopped("damaged", "there is no zip member where the directory says", header_at)
-    *_, name, extra = _LOCAL.unpack(head)
-    return int(header_at + _LOCAL.size + name + extra)
+    *_, name, extra = LOCAL.unpack(head)
+    return int(header_at + LOCAL.size + name + extra)
 
 
-def _decoder(entry: ZipEntry, packed: BinaryIO, limits: Limits) -> Decoder:
+def decoder_of(entry: ZipEntry, packed: BinaryIO, limits: Limits) -> Decoder:
+    """What unpacks a member that is not stored."""
     if entry.method == DEFLATED:
         return inflate_raw()
     if entry.method == BZIP2:
