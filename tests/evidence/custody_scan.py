@@ -45,7 +45,13 @@ def _digests(content: bytes) -> dict[str, bytes]:
 
 def _files(store: ScanStore, source: Path) -> None:
     with store.change() as db:
-        about = {"tool": "geldspur 0", "source": str(source), "source_kind": "folder", "options": "{}", "describe": "{}"}
+        about = {
+            "tool": "geldspur 0",
+            "source": str(source),
+            "source_kind": "folder",
+            "options": "{}",
+            "describe": "{}",
+        }
         db.executemany("INSERT INTO about VALUES (?, ?)", about.items())
         store.log("begun", source=str(source), source_kind="folder", describe={}, tool="geldspur 0", options={})
         for number, name in enumerate([b"a", b"b"]):
@@ -67,7 +73,9 @@ def _files(store: ScanStore, source: Path) -> None:
     with store.change() as db:
         row = (b"broken.bin", "file", 70, 20, 1, 2, 3, 4, "unreadable", "error", "Input/output error", 5, 64, None)
         db.execute(ENTRY, row)
-        store.log("file", path=b"broken.bin", ordinal=0, state="unreadable", size=70, reason="error", errno=5, offset=64)
+        store.log(
+            "file", path=b"broken.bin", ordinal=0, state="unreadable", size=70, reason="error", errno=5, offset=64
+        )
         row = (b"link", "symlink", 8, 21, 1, 2, 3, 4, "skipped", "symlink", None, None, None, None)
         db.execute(ENTRY, row)
         store.log("file", path=b"link", ordinal=0, state="skipped", size=8, reason="symlink")

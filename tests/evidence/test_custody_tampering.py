@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from custody_scan import make_scan, make_source
 
-from geldspur.errors import GeldspurError
+from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.custody import Against, seal, verify
 from geldspur.evidence.custody.tables import DIGESTS
 from geldspur.evidence.store import open_to_write
@@ -171,6 +171,7 @@ def test_who_makes_everything_anew_is_found_by_the_key_that_is_known_and_by_noth
     db.execute("UPDATE entry SET modified_ns = 7 WHERE path = CAST('four.bin' AS BLOB)")
     db.execute("DELETE FROM log WHERE seq = (SELECT max(seq) FROM log)")
     db.close()
+    (scan / "manifest.json.sig").unlink()
     make_key(scan.parent / "forger.pem")
     with open_to_write(scan) as store:
         seal(store, read_private(scan.parent / "forger.pem", lambda: None))
@@ -189,13 +190,19 @@ def test_a_seal_refuses_rows_that_changed_without_a_record(scan):
         seal(store)
 
 
-def test_work_after_a_seal_is_said_and_not_taken_for_tampering(scan):
-    with open_to_write(scan) as store, store.change() as db:
-        db.execute("DELETE FROM hit WHERE method = 'pdq'")
-        store.log("matched", list="L", sha256=bytes(range(32)), method="pdq", hits=0)
+def test_work_after_a_seal_is_said_and_not_taken_for_tampering(room, scan):
+    with open_to_write(scan) as store:
+        with store.change() as db:
+            db.execute("DELETE FROM hit WHERE method = 'pdq'")
+            store.log("matched", list="L", sha256=bytes(range(32)), method="pdq", hits=0)
+        with pytest.raises(UsageError, match="the last seal is signed, and the scan changed since"):
+            seal(store)
     found = states(scan)
     assert "failed" not in found.values()
     assert found["tables"] == "not checked"
+    with open_to_write(scan) as store:
+        seal(store, read_private(room / "key.pem", lambda: None))
+    assert states(scan, read_public(room / "key.pub.pem"))["tables"] == "ok"
 
 
 def test_sealing_again_changes_no_byte_and_two_scans_of_a_source_agree(room, scan, tmp_path):
