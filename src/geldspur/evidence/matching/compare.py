@@ -192,8 +192,9 @@ def _measure(store: ScanStore, lists: Sequence[HashList], progress: Progress) ->
         if spikes is not None:
             db.execute("DELETE FROM method_error WHERE trial LIKE 'spike: %'")
             _write(store, spikes)
-        db.execute("DELETE FROM method_error WHERE trial = 'decoy'")
-        _write(store, [chance] if chance else [])
+        if chance is not None:  # what was measured with other lists stands where these have nothing to measure
+            db.execute("DELETE FROM method_error WHERE trial = 'decoy'")
+            _write(store, [chance])
 
 
 def _write(store: ScanStore, trials: list[Trial]) -> None:
