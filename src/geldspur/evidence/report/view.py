@@ -55,7 +55,7 @@ class View:
             "chain": self._chain(),
             "levels": self._levels() if self._lists else None,
             "kinds": self._sentences(_KINDS),
-            "near": self._sentences(("near.most", "near.some", "near.weak", "unknown.alike", "contents.contested")),
+            "near": self._sentences(_NEAR),
             "media": self._sentences(_ABOUT_MEDIA),
             "limits": words.LIMITS,
             "lists": [self._list(one) for one in self._lists.values()],
@@ -137,7 +137,7 @@ class View:
         ]
         levels = [
             ("identical", "identical file", "main"), ("near", "same by frames", "mid"),
-            ("benign", "known harmless", "rest"), ("unknown", "unknown", "open"),
+            ("benign", "harmless or not pertinent", "rest"), ("unknown", "unknown", "open"),
         ]  # fmt: skip
         known = [
             self._bar(title, f"{name}.unique", [(f"{name}.{level}", label, tone) for level, label, tone in levels])
@@ -195,7 +195,11 @@ class View:
         }
 
     def _categories(self, one: Listed) -> Iterator[Block]:
-        for level, title in (("identical", "identical file"), ("near", "same by frames")):
+        for level, title in (
+            ("identical", "identical file"),
+            ("near", "same by frames"),
+            ("benign", "not pertinent"),
+        ):
             lead = f"list.{one.key}.{level}.category."
             for name, figure in self._figures.items():
                 if name.startswith(lead):
@@ -208,7 +212,7 @@ class View:
 
     def _hit(self, row: Row) -> Block:
         assert row.content is not None and row.sha256 is not None
-        hits = self._rows.hits(row.content, kinds=("material",))
+        hits = self._rows.hits(row.content, says=("material",))
         names = row.names
         return {
             "name": clean(self._rows.name(row), 300),
@@ -289,6 +293,14 @@ _KINDS = (
     "files.members",
     "bytes.hashed",
     "bytes.unique",
+)
+_NEAR = (
+    "near.most",
+    "near.some",
+    "near.weak",
+    "unknown.alike",
+    "unknown.near_benign",
+    "contents.contested",
 )
 _ABOUT_MEDIA = (
     "distinct.compared",
