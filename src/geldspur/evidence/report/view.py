@@ -13,7 +13,8 @@ from geldspur.leads.report.plain import clean, number
 
 HITS_SHOWN = 200  # contents at each level; hits.csv has them all
 NOT_READ_SHOWN = 200
-STATEMENTS_SHOWN = 8  # of lists on one content
+STATEMENTS_SHOWN = 8  # of lists that report a content as material
+OTHERS_SHOWN = 3  # of lists that call it harmless or non-pertinent
 _TEXT = 1000
 
 _LEVELS = ("identical", "near", "benign", "unknown", "empty")
@@ -212,7 +213,11 @@ class View:
 
     def _hit(self, row: Row) -> Block:
         assert row.content is not None and row.sha256 is not None
-        hits = self._rows.hits(row.content, says=("material",))
+        material = self._rows.hits(row.content, says=("material",))
+        others = self._rows.hits(
+            row.content, says=("benign",)
+        )  # what speaks against is told wherever something speaks for
+        hits = material[:STATEMENTS_SHOWN] + others[:OTHERS_SHOWN]
         names = row.names
         return {
             "name": clean(self._rows.name(row), 300),
@@ -220,11 +225,11 @@ class View:
             "sha256": row.sha256.hex(),
             "size": number(row.size or 0),
             "says": [
-                {"level": "near" if hit.near else "identical",
+                {"level": "benign" if hit.says == "benign" else "near" if hit.near else "identical",
                  "text": clean(words.hit(self._lists[hit.list], hit, row.media), _TEXT)}
-                for hit in hits[:STATEMENTS_SHOWN]
+                for hit in hits
             ],
-            "left": len(hits) - STATEMENTS_SHOWN,
+            "left": len(material) + len(others) - len(hits),
         }  # fmt: skip
 
     def _not_read(self, row: Row) -> Block:
