@@ -210,13 +210,14 @@ class Ledger:
 
     def script_index(self, script_type: ScriptType, payload: bytes) -> int | None:
         """The id of a script by its type and payload; None where no output pays it."""
+        kind = int(script_type)  # numpy takes microseconds to compare a number of its own with an enumeration's
         for run in self.runs:
             for row in run.candidate_scripts(script_type, payload):
                 if self._for_look_ups:
                     self._ahead["script_type"](row)
                     self._ahead["script_at"](row, 2)
                     run.ahead_of_outputs(row)
-                if self.script_type[row] == script_type and self.payload(row) == payload:
+                if int(self.script_type[row]) == kind and self.payload(row) == payload:
                     return row
         return None
 
