@@ -48,23 +48,22 @@ def outpoints(ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
 
 def our_links(ledger: Ledger, named: np.ndarray) -> np.ndarray:
     """The output row of each outpoint."""
-    table, key = np.zeros(2 * int(ledger.n_txs / 0.65), np.uint64), np.array([11, 13], np.uint64)
+    table, key = np.zeros(int(ledger.n_txs / 0.65), np.uint64), np.array([11, 13], np.uint64)
     ids = np.ascontiguousarray(ledger.tx_id)
     hashes, new, old = np.empty(BATCH, np.uint64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
-    outputs = np.empty(BATCH, np.uint64)
     for first in range(0, len(ids), BATCH):
         end = min(first + BATCH, len(ids))
-        kernels.insert_txids(table, key, ids, 0, first, end, ledger.tx_out, new, old, hashes)
+        kernels.insert_txids(table, key, ids, 0, first, end, new, old, hashes)
     found, prevout = np.empty(BATCH, np.int64), np.empty(len(named), np.uint64)
     at = (np.arange(BATCH) * 36).astype(np.uint32)
     none = np.empty(0, np.int64)
     for first in range(0, len(named), BATCH):
         piece = named[first : first + BATCH].reshape(-1)
         count = len(piece) // 36
-        kernels.find_prevout_txs(table, key, 0, ids, piece, at, count, hashes, found, outputs)
+        kernels.find_prevout_txs(table, key, 0, ids, piece, at, count, hashes, found)
         whole = np.array([0, count], np.int64)  # as if one later transaction spent them all
         fault, _ = kernels.link_inputs(
-            found[:count], outputs, piece, at, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
+            found[:count], piece, at, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
         )
         assert fault == kernels.OK
     return prevout

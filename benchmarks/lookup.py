@@ -77,6 +77,12 @@ class Cold:
         for file in self._files:
             os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 
+    def balance(self, address: str) -> int:
+        return balance(self.ledger, address)
+
+    def row(self, txid: str) -> int | None:
+        return self.ledger.tx_index(txid)
+
 
 def _mapping(value: Any) -> mmap.mmap | None:
     while isinstance(value, np.ndarray):
@@ -134,9 +140,9 @@ def main() -> None:
 
     cold = Cold(ledger)
     some = max(arguments.rounds // 100, 50)
-    tell("address -> balance, cold", microseconds(lambda a: balance(cold.ledger, a), addresses[:some], cold.renew))
-    tell("txid -> row, cold", microseconds(lambda t: cold.ledger.tx_index(t), txids[:some], cold.renew))
-    tell("hub -> balance, cold", microseconds(lambda a: balance(cold.ledger, a), hubs, cold.renew))
+    tell("address -> balance, cold", microseconds(cold.balance, addresses[:some], cold.renew))
+    tell("txid -> row, cold", microseconds(cold.row, txids[:some], cold.renew))
+    tell("hub -> balance, cold", microseconds(cold.balance, hubs, cold.renew))
 
 
 if __name__ == "__main__":

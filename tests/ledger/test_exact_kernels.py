@@ -36,12 +36,12 @@ def outpoints(ids, vouts=None):
 
 
 def entered(ids):
-    """A table of transactions of three outputs each, as it is after them, and the twins met."""
-    table = np.zeros(2 * SLOTS, np.uint64)
+    """A table of transactions, and the twins met."""
+    table = np.zeros(SLOTS, np.uint64)
     n = len(ids)
     new, old = np.empty(n, np.int64), np.empty(n, np.int64)
     hashes = np.empty(n, np.uint64)
-    twins = kernels.insert_txids(table, KEYS, ids, 0, 0, n, 3 * np.arange(n + 1), new, old, hashes)
+    twins = kernels.insert_txids(table, KEYS, ids, 0, 0, n, new, old, hashes)
     return table, list(zip(new[:twins].tolist(), old[:twins].tolist(), strict=True))
 
 
@@ -56,21 +56,19 @@ def test_txids_that_share_their_start_are_told_apart(shared):
     strange = txids(31)[:200] ^ np.uint8(0x80 if shared != 31 else 0)
     strange[:, 20] = 99
     buf, at = outpoints(np.vstack([ids[order], strange]))
-    found, outputs, hashes = (np.empty(len(at), t) for t in (np.int64, np.uint64, np.uint64))
-    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found, outputs)
+    found, hashes = np.empty(len(at), np.int64), np.empty(len(at), np.uint64)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found)
     assert found[: len(ids)].tolist() == order.tolist()
-    assert (outputs[: len(ids)] >> np.uint64(24)).tolist() == (3 * order).tolist()
-    assert set((outputs[: len(ids)] & np.uint64(0xFFFFFF)).tolist()) == {3}
-    assert (set(found[len(ids) :].tolist()), set(outputs[len(ids) :].tolist())) == ({-1}, {0})
+    assert set(found[len(ids) :].tolist()) == {-1}
 
 
 def test_a_table_that_is_nearly_full_goes_round_its_end():
     ids = np.random.default_rng(2).integers(0, 256, (SLOTS - 1, 32), dtype=np.uint8)
     table, _ = entered(ids)
-    assert np.count_nonzero(table[::2]) == SLOTS - 1
+    assert np.count_nonzero(table) == SLOTS - 1
     buf, at = outpoints(ids)
-    found, outputs, hashes = (np.empty(len(at), t) for t in (np.int64, np.uint64, np.uint64))
-    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found, outputs)
+    found, hashes = np.empty(len(at), np.int64), np.empty(len(at), np.uint64)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found)
     assert found.tolist() == list(range(SLOTS - 1))
 
 

@@ -78,7 +78,7 @@ class Draft:
 
     def add_links(self, prevout: Array) -> None:
         """Append the output rows that the inputs spend; a coinbase's is the highest value of the type."""
-        self.columns["in_prevout"].append(prevout.astype(self.columns["in_prevout"].dtype))
+        self.columns["in_prevout"].append(prevout)
 
     def add_block_scripts(self, batch: Batch, new_outputs: Array) -> None:
         """Append how many scripts there are after each of a batch's blocks; before `add_scripts`.

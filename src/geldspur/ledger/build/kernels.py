@@ -1,11 +1,10 @@
 """Kernels that join inputs to the outputs they spend, and outputs to the scripts they pay.
 
-The tables use open addressing with linear probing over slots of two uint64 words. The first word's low half is a
-row + 1 (0 is free), its high half a tag from the key's hash; the second word says what is wanted of the row, so that a
-hit needs no look into a further column: of a transaction its first output and how many it has, of a script where its
-payload lies, its length and its type. A tag that fits only proposes a row: each hit is compared on all bytes of its
-key, because equal prefixes can be made on purpose. The hash is keyed with a secret, so that nobody can make
-keys that pile up in one place of the table; row numbers and ids don't depend on it.
+The tables use open addressing with linear probing. A slot's first uint64 word holds a row + 1 in its low half (0 is
+free), in its high half a tag from the key's hash. A script's slot has a second word that says where its payload lies,
+its length and its type, so that a hit needs no look into three more columns. A tag that fits only proposes a row: each
+hit is compared on all bytes of its key, because equal prefixes can be made on purpose. The hash is keyed with a
+secret, so that nobody can make keys that pile up in one place of the table; row numbers and ids don't depend on it.
 
 Memory is fetched ahead: while one group of keys is compared, the next group's slots are on their way.
 """
@@ -31,32 +30,26 @@ _AHEAD = 32
 _GROUP = 128
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
-_COUNT_BITS, _COUNT = np.uint64(24), np.uint64(0xFFFFFF)
 _FORM_BITS, _FORM = np.uint64(24), np.uint64(0xFFFFFF)
+"""A script's second word: its payload's place, and below that 16 bits of length and 8 of type."""
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _place(h, slots):
-    """Index of the first word of the slot that a hash begins to look at; the tag is the hash's other half."""
-    return 2 * np.int64(((h >> _32) * np.uint64(slots.size >> 1)) >> _32)
+def _place(h, count):
+    """The slot, of `count`, that a hash begins to look at; the tag is the hash's other half."""
+    return np.int64(((h >> _32) * np.uint64(count)) >> _32)
 
 
-@njit(cache=True, nogil=True, inline="always")
-def _next(at, slots):
-    """The slot behind another."""
-    return at + 2 if at + 2 < slots.size else 0
-
-
-# Transactions
+# Transactions: slots uint64[n]
 
 
 @njit(cache=True, nogil=True)
-def insert_txids(slots, key, txid, base, first, end, tx_out, twin_new, twin_old, hashes):
+def insert_txids(slots, key, txid, base, first, end, twin_new, twin_old, hashes):
     """Enter rows `first..end` of `txid` (uint8[T,32], all of the ledger) into the table of rows from `base` on.
 
-    `tx_out`: where each row's outputs begin, one more ends the last row's. Where a txid is there already (BIP30's
-    duplicate coinbases) the later row takes its place, and the pair is written to `twin_new`, `twin_old` (int64, room
-    for `end - first`). `hashes` uint64[end - first] is scratch. Returns the number of such pairs.
+    Where a txid is there already (BIP30's duplicate coinbases) the later row takes its place, and the pair is
+    written to `twin_new`, `twin_old` (int64, room for `end - first`). `hashes` uint64[end - first] is scratch.
+    Returns the number of such pairs.
     """
     ids, k0, k1 = window_of(txid), key[0], key[1]
     n_twins = 0
@@ -64,10 +57,10 @@ def insert_txids(slots, key, txid, base, first, end, tx_out, twin_new, twin_old,
         hashes[row - first] = txid_hash(k0, k1, ids, 32 * row)
     for row in range(first, end):
         if row + _AHEAD < end:
-            prefetch(slots, _place(hashes[row + _AHEAD - first], slots))
+            prefetch(slots, _place(hashes[row + _AHEAD - first], slots.size))
         h = hashes[row - first]
         tag = h & _LOW
-        at = _place(h, slots)
+        at = _place(h, slots.size)
         while slots[at] != 0:
             if slots[at] >> _32 == tag:
                 other = base + np.int64(slots[at] & _LOW) - 1
@@ -76,10 +69,8 @@ def insert_txids(slots, key, txid, base, first, end, tx_out, twin_new, twin_old,
                     twin_old[n_twins] = other
                     n_twins += 1
                     break
-            at = _next(at, slots)
-        outputs = np.uint64(tx_out[row])
+            at = at + 1 if at + 1 < slots.size else 0
         slots[at] = (tag << _32) | np.uint64(row - base + 1)
-        slots[at + 1] = outputs << _COUNT_BITS | (np.uint64(tx_out[row + 1]) - outputs)
     return n_twins
 
 
@@ -96,62 +87,64 @@ def is_null_outpoint(window, at):
 
 
 @njit(cache=True, nogil=True)
-def find_prevout_txs(slots, key, base, txid, buf, in_at, count, hashes, found, outputs):
+def find_prevout_txs(slots, key, base, txid, buf, in_at, count, hashes, found):
     """For each of `count` inputs the row of the transaction that it spends from: `found` int64, -1 where none.
 
-    `outputs` uint64 gets the transaction's outputs as slots have them, 0 where none. `in_at` uint32: where in `buf`
-    each input's 36-byte outpoint lies. `hashes` uint64 is scratch. `txid` is that of the whole ledger.
+    `in_at` uint32: where in `buf` each input's 36-byte outpoint lies. `hashes` uint64 is scratch. `txid` is
+    that of the whole ledger.
     """
     ids, data, k0, k1 = window_of(txid), window_of(buf), key[0], key[1]
     for first in range(0, count, _GROUP):
         end = min(first + _GROUP, count)
         for i in range(first, end):
             hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
-            prefetch(slots, _place(hashes[i], slots))
+            prefetch(slots, _place(hashes[i], slots.size))
         for i in range(first, end):
             tag = hashes[i] & _LOW
-            at = _place(hashes[i], slots)
-            while slots[at] != 0 and slots[at] >> _32 != tag:
-                at = _next(at, slots)
-            found[i] = at
-            prefetch(ids, 32 * (base + np.int64(slots[at] & _LOW) - 1))
-        for i in range(first, end):
-            at = found[i]
+            at = _place(hashes[i], slots.size)
+            found[i] = -1
             while slots[at] != 0:
-                row = base + np.int64(slots[at] & _LOW) - 1
-                # The tag may be that of another key: then the candidates behind it are looked at too.
-                if slots[at] >> _32 == hashes[i] & _LOW and same_bytes(ids, 32 * row, data, np.int64(in_at[i]), 32):
+                if slots[at] >> _32 == tag:
+                    found[i] = base + np.int64(slots[at] & _LOW) - 1
+                    prefetch(ids, 32 * found[i])
                     break
-                at = _next(at, slots)
-            found[i] = base + np.int64(slots[at] & _LOW) - 1 if slots[at] != 0 else -1
-            outputs[i] = slots[at + 1]
+                at = at + 1 if at + 1 < slots.size else 0
+        for i in range(first, end):
+            start = np.int64(in_at[i])
+            if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, start, 32):
+                # Another key with the same tag stood first: look at every candidate in full.
+                tag = hashes[i] & _LOW
+                at = _place(hashes[i], slots.size)
+                found[i] = -1
+                while slots[at] != 0:
+                    row = base + np.int64(slots[at] & _LOW) - 1
+                    if slots[at] >> _32 == tag and same_bytes(ids, 32 * row, data, start, 32):
+                        found[i] = row
+                        break
+                    at = at + 1 if at + 1 < slots.size else 0
 
 
 @njit(cache=True, nogil=True)
-def link_inputs(
-    found, outputs, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, twin_old, edge, end_edge, prevout
-):
+def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, twin_old, edge, end_edge, prevout):
     """Turn found transactions into output rows, in ledger order.
 
     Where a transaction is not known the input spends the next edge, `edge` up to `end_edge` (a period ledger's
     outputs from before it, in the order in which they are spent).
 
-    `tx_in` int64[count_tx + 1] is batch-local, `found` int64 a row a input (-1 unknown), `outputs` uint64 as
-    `find_prevout_txs` gives them, 0 where `tx_out` is to be asked. `twin_new` int64, ascending, and `twin_old`: rows
-    that took over an older row's txid; an input before the newer one still means the older. Writes `prevout` uint64
-    (UNLINKED for coinbases) and returns (OK, 0) or (fault, batch-local input row).
+    `tx_in` int64[count_tx + 1] is batch-local, `found` int64 a row a input (-1 unknown). `twin_new` int64,
+    ascending, and `twin_old`: rows that took over an older row's txid; an input before the newer one still
+    means the older. Writes `prevout`, uint32 or uint64 (the type's highest value for coinbases), and returns (OK, 0)
+    or (fault, batch-local input row).
     """
     data = window_of(buf)
     for t in range(count_tx):
         row = first_tx + t
         for i in range(tx_in[t], tx_in[t + 1]):
             at = np.int64(in_at[i])
-            of, known = found[i], outputs[i]
-            vout = np.uint64(load_u32(data, at + 32))
-            if of < row and vout < known & _COUNT:
-                prevout[i] = (known >> _COUNT_BITS) + vout
-                continue
-            if is_null_outpoint(data, at):
+            if i + _AHEAD < found.size:
+                prefetch(tx_out, found[i + _AHEAD])
+            of = found[i]
+            if of < 0 and is_null_outpoint(data, at):
                 prevout[i] = UNLINKED
                 continue
             while of >= row:
@@ -165,14 +158,26 @@ def link_inputs(
                 continue
             if of < 0:
                 return UNKNOWN_TX, i
-            output = np.uint64(tx_out[of]) + vout
-            if output >= np.uint64(tx_out[of + 1]):
+            output = np.int64(tx_out[of]) + np.int64(load_u32(data, at + 32))
+            if output >= np.int64(tx_out[of + 1]):
                 return NO_SUCH_OUTPUT, i
-            prevout[i] = output
+            prevout[i] = np.uint64(output)
     return OK, 0
 
 
-# Scripts
+# Scripts: slots uint64[n, 2], flat
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _pair(h, slots):
+    """Index of the first word of the slot that a hash begins to look at."""
+    return 2 * _place(h, slots.size >> 1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _next(at, slots):
+    """The slot behind another."""
+    return at + 2 if at + 2 < slots.size else 0
 
 
 @njit(cache=True, nogil=True)
@@ -199,9 +204,9 @@ def assign_scripts(
             hashes[k] = 0
             if out_type[o] != _OP_RETURN:
                 hashes[k] = script_hash(k0, k1, out_type[o], data, np.int64(out_at[o]), np.int64(out_length[o]))
-            prefetch(slots, _place(hashes[k], slots))
+            prefetch(slots, _pair(hashes[k], slots))
         for k in range(size):
-            at = _place(hashes[k], slots)
+            at = _pair(hashes[k], slots)
             if slots[at] >> _32 == hashes[k] & _LOW:
                 prefetch(old, np.int64(slots[at + 1] >> _FORM_BITS))
         for k in range(size):
@@ -212,7 +217,7 @@ def assign_scripts(
                 continue
             start, length = np.int64(out_at[o]), np.int64(out_length[o])
             tag, form = hashes[k] & _LOW, np.uint64(length) << np.uint64(8) | np.uint64(kind)
-            at = _place(hashes[k], slots)
+            at = _pair(hashes[k], slots)
             while slots[at] != 0:
                 if slots[at] >> _32 == tag and slots[at + 1] & _FORM == form:
                     there = np.int64(slots[at + 1] >> _FORM_BITS)
@@ -261,9 +266,9 @@ def insert_scripts(slots, key, script_type, script_at, payload, first, end):
         for s in range(start, stop):
             at = np.int64(script_at[s])
             hashes[s - start] = script_hash(k0, k1, script_type[s], data, at, np.int64(script_at[s + 1]) - at)
-            prefetch(slots, _place(hashes[s - start], slots))
+            prefetch(slots, _pair(hashes[s - start], slots))
         for s in range(start, stop):
-            at = _place(hashes[s - start], slots)
+            at = _pair(hashes[s - start], slots)
             while slots[at] != 0:
                 at = _next(at, slots)
             length = np.uint64(script_at[s + 1]) - np.uint64(script_at[s])

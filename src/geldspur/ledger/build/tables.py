@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,8 +14,8 @@ from geldspur.ledger.lookup import kernels as lookup
 from geldspur.ledger.lookup.runs import Run
 
 _LOAD = 0.65
-_SLOT = 16
-"""Bytes of a slot."""
+_TX_WORDS, _SCRIPT_WORDS = 1, 2
+"""Words of eight bytes that a slot takes: see `build.kernels`."""
 _LEAST_SLOTS = 1 << 16
 _SCRIPT_COLUMNS = ("script_type", "script_at", "script_payload")
 _SURE = 0.7
@@ -83,9 +82,10 @@ class NewScripts:
 class _Table:
     """A hash table that is made anew, larger, when it fills up."""
 
-    def __init__(self) -> None:
-        self.slots: Array = np.zeros(2 * _LEAST_SLOTS, np.uint64)
-        """Two words a slot, as `build.kernels` has them."""
+    def __init__(self, words: int) -> None:
+        """A slot takes `words` words."""
+        self._words = words
+        self.slots: Array = np.zeros(words * _LEAST_SLOTS, np.uint64)
 
     @property
     def bytes(self) -> int:
@@ -94,18 +94,19 @@ class _Table:
 
     def is_short_for(self, rows: int) -> bool:
         """Would so many rows fill it beyond its load?"""
-        return 2 * rows > _LOAD * len(self.slots)
+        return self._words * rows > _LOAD * len(self.slots)
 
     def renew(self, rows: int, expected: int, budget: int) -> None:
         """Empty it, with room for all rows that are `expected`, which are no fewer than `rows`.
 
         Raises `TablesTooLarge` where that is clearly more than the budget: rather at once than after hours.
         """
-        if _SLOT * _slots_for(max(rows, int(_SURE * expected))) > budget:
+        most = budget // (8 * self._words)
+        if _slots_for(max(rows, int(_SURE * expected))) > most:
             raise TablesTooLarge
-        count = min(_slots_for(expected), budget // _SLOT)
+        count = min(_slots_for(expected), most)
         self.slots = np.empty(0, np.uint64)  # let go of the old one before the new one is made
-        self.slots = np.zeros(2 * count, np.uint64)
+        self.slots = np.zeros(self._words * count, np.uint64)
 
 
 def _slots_for(rows: int) -> int:
@@ -121,11 +122,10 @@ class Tables:
         self._budget = budget
         self._first_tx = draft.range_start["tx"]
         self._first_script = draft.range_start["script"]
-        self._txs, self._scripts = _Table(), _Table()
+        self._txs, self._scripts = _Table(_TX_WORDS), _Table(_SCRIPT_WORDS)
         self._key = np.array([secrets.randbits(64), secrets.randbits(64)], np.uint64)
         self._hashes: Array = np.empty(1024, np.uint64)
         self._found: Array = np.empty(1024, np.int64)
-        self._outputs: Array = np.empty(1024, np.uint64)
         self._twins: tuple[Array, Array] = (np.empty(0, np.int64), np.empty(0, np.int64))
         self._older_twins: list[tuple[int, int]] = []
         self._fill(draft.rows("tx"), draft.rows("script"))
@@ -155,19 +155,17 @@ class Tables:
         self._find_older_twins(first, end)
         found = self._found[: batch.n_in]
         kernels.find_prevout_txs(
-            self._txs.slots, self._key, self._first_tx, txid, buf, batch.in_at, batch.n_in, self._hashes, found,
-            self._outputs,
+            self._txs.slots, self._key, self._first_tx, txid, buf, batch.in_at, batch.n_in, self._hashes, found
         )  # fmt: skip
         for run in self._runs:
             lookup.find_txs_in_run(
                 np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
                 run.txs[1], txid, buf, batch.in_at, batch.n_in, self._hashes, found,
             )  # fmt: skip
-        prevout = np.empty(batch.n_in, np.uint64)
+        prevout = np.empty(batch.n_in, draft.columns["in_prevout"].dtype)
         fault, row = kernels.link_inputs(
-            found, self._outputs, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins),
-            *edges, prevout,
-        )  # fmt: skip
+            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), *edges, prevout
+        )
         if fault:
             raise LinkFault(fault, row)
         return prevout
@@ -175,9 +173,9 @@ class Tables:
     def _insert_txs(self, first: int, end: int) -> None:
         self._scratch(end - first)
         new, old = np.empty(end - first, np.int64), np.empty(end - first, np.int64)
-        txid, tx_out = (self._draft.columns[name].mapped() for name in ("tx_id", "tx_out"))
+        txid = self._draft.columns["tx_id"].mapped()
         count = kernels.insert_txids(
-            self._txs.slots, self._key, txid, self._first_tx, first, end, tx_out, new, old, self._hashes
+            self._txs.slots, self._key, txid, self._first_tx, first, end, new, old, self._hashes
         )
         if count:
             self._twins = (np.append(self._twins[0], new[:count]), np.append(self._twins[1], old[:count]))
@@ -222,10 +220,11 @@ class Tables:
             self._renew_scripts(n_scripts, share_done, n_scripts + count - self._first_script)
         what = (outputs.types, outputs.at, outputs.length, outputs.buf, count)
         ids = np.empty(count, np.uint32)
+        payload = draft.columns["script_payload"].mapped()
         new = NewScripts.room_for(outputs)
         found = kernels.assign_scripts(
-            self._scripts.slots, self._key, *what, self._in_older_runs(outputs), draft.columns["script_payload"].mapped(),
-            draft.rows("payload"), n_scripts, new.types, new.ends, new.payload, new.outputs, ids,
+            self._scripts.slots, self._key, *what, self._in_older_runs(outputs), payload, draft.rows("payload"),
+            n_scripts, new.types, new.ends, new.payload, new.outputs, ids,
         )  # fmt: skip
         return ids, new.first(found)
 
@@ -251,7 +250,6 @@ class Tables:
         if rows > len(self._hashes):
             self._hashes = np.empty(2 * rows, np.uint64)
             self._found = np.empty(2 * rows, np.int64)
-            self._outputs = np.empty(2 * rows, np.uint64)
 
 
 def _columns(pairs: Sequence[Sequence[int]]) -> tuple[Array, Array]:

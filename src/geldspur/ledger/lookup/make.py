@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from geldspur.errors import GeldspurError
 from geldspur.ledger.columnfile import Array, write_at
 from geldspur.ledger.keyedhash import Key
 from geldspur.ledger.layout import row_dtype
@@ -30,6 +29,13 @@ class Primary:
     script_at: Array
     script_payload: Array
     out_script: Array
+
+
+@dataclass(slots=True)
+class SpentTwice(Exception):
+    """An input spends what another one spent before it."""
+
+    input_row: int
 
 
 class _Output:
@@ -186,7 +192,7 @@ def spenders(
 
     `in_prevout` are the rows from `first_input` on.
 
-    Raises `GeldspurError` where an output is spent twice.
+    Raises `SpentTwice` where one is spent twice.
     """
     free = np.iinfo(dtype).max
     step = max(1024, budget // dtype.itemsize)
@@ -196,9 +202,5 @@ def spenders(
         for piece in _slices(len(in_prevout)):
             twice = kernels.scatter_spenders(in_prevout[piece], first_input + piece.start, low, high, part, free)
             if twice >= 0:
-                raise GeldspurError(
-                    "an input spends an output that was spent before",
-                    where=f"input row {twice:,}",
-                    todo="the block files don't hold one valid chain: copy them again from the node",
-                )
+                raise SpentTwice(twice)
         write(part)
