@@ -16,6 +16,10 @@ from geldspur.ledger.lookup.runs import Range
 
 _CHUNK = 1 << 18
 _PER_BUCKET = 8
+_PART_BITS = 12
+"""So many buckets, to the power of two, are sorted together: what that takes fits a core's own cache."""
+_BYTES_TO_INDEX = 16
+"""What sorting one row by its hash takes."""
 _BYTES_TO_SORT = 48
 """What sorting one output by its script takes."""
 
@@ -99,18 +103,19 @@ def _index(
             hash_rows(start, start + count, hashes)
             yield start, count
 
-    bucket = np.zeros((1 << bits) + 1, np.uint32)
+    part_bits = max(1, bits - _PART_BITS)
+    start = np.zeros((1 << part_bits) + 1, np.int64)
     for _, count in pieces():
-        kernels.count_buckets(hashes, count, bits, bucket)
-    np.cumsum(bucket, out=bucket)
-    fill = bucket.copy()
+        kernels.count_buckets(hashes, count, part_bits, start)
+    np.cumsum(start, out=start)
+    bucket = np.zeros((1 << bits) + 1, np.uint32)
     order, tag = _Output(folder, f"{name}_order", np.dtype("<u4")), _Output(folder, f"{name}_tag", np.dtype("<u2"))
-    for low, high in _ranges(bucket, budget // 6):
-        base, count_here = int(bucket[low]), int(bucket[high]) - int(bucket[low])
-        order_part, tag_part = np.empty(count_here, np.uint32), np.empty(count_here, np.uint16)
-        for start, count in pieces():
-            kernels.scatter_rows(hashes, count, start, bits, low, high, fill, base, order_part, tag_part)
-        kernels.sort_buckets(bucket, low, high, base, order_part, tag_part)
+    for low, high in _ranges(start, budget // _BYTES_TO_INDEX):
+        fill, rows = start[low:high] - start[low], int(start[high] - start[low])
+        keys, order_part, tag_part = np.empty(rows, np.uint64), np.empty(rows, np.uint32), np.empty(rows, np.uint16)
+        for begin, count in pieces():
+            kernels.deal_rows(hashes, count, begin, part_bits, low, high, fill, keys, order_part)
+        kernels.sort_parts(keys, order_part, start, part_bits, low, high, bits, bucket, tag_part)
         order.write(order_part)
         tag.write(tag_part)
     bucket_out = _Output(folder, f"{name}_bucket", np.dtype("<u4"))
