@@ -87,9 +87,10 @@ def sort_buckets(bucket, low, high, base, order, tag):
 
 @njit(cache=True, nogil=True)
 def deal_rows(hashes, count, first_row, bits, low, high, fill, keys, rows):
-    """Append rows `first_row ..` of the parts `low..high` to their part: `fill` int64[high - low] is where each goes on.
+    """Append those of the rows `first_row ..` that belong to the parts `low..high` to their part.
 
-    A row's part is the highest `bits` bits of its hash. `keys` uint64 and `rows` uint32 hold the parts' rows.
+    A row's part is the highest `bits` bits of its hash. `keys` uint64 and `rows` uint32 hold the parts' rows, `fill`
+    int64[high - low] says where each part goes on.
     """
     shift = np.uint64(64 - bits)
     for k in range(count):
