@@ -252,7 +252,7 @@ def test_known_scripts_fill_no_table_beyond_its_room(tmp_path, monkeypatch):
     """Outputs to scripts of an older range enter the table of the new one, though they are not new."""
     from geldspur.ledger.build import tables
 
-    monkeypatch.setattr(tables, "_LEAST_BITS", 4)
+    monkeypatch.setattr(tables, "_LEAST_SLOTS", 16)
     branch = Branch()
     coin = (branch.add().id, 0)
     many = tx([coin], [(1, key_hash(n)) for n in range(2_000)])
