@@ -10,6 +10,7 @@ demo: $(STAMP)
 	$(BIN)/geldspur demo --out demo
 
 test: $(STAMP) check
+	sh tools/oracles.sh $(VENV)
 	$(BIN)/pytest -n 2
 
 check: $(STAMP)

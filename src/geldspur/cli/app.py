@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from geldspur import __version__
-from geldspur.cli import cases, evidence, exports, leads, ledger, simulate, store, tags, wallets
+from geldspur.cli import cases, evidence, exports, keys, leads, ledger, simulate, store, tags, wallets
 from geldspur.cli.output import console_err
 from geldspur.errors import GeldspurError
 
@@ -46,6 +46,7 @@ app.add_typer(wallets.app, name="wallets")
 leads.register(app)
 cases.register(app)
 app.add_typer(evidence.app, name="evidence")
+app.add_typer(keys.app, name="keys")
 app.add_typer(simulate.app, name="simulate")
 
 

@@ -24,7 +24,7 @@ class Found:
 
     `path`: bytes below the source (inside an archive: below the archive). `place`: JSON-able, whatever the source
     needs to open it again. `skip`: a code of `reasons.SKIPPED` where it must not be opened; `error`: (errno, words)
-    where even the listing failed.
+    where even the listing failed; `detail`: words beside `skip` (a compression method, a partition's kind).
     """
 
     path: bytes
@@ -39,6 +39,7 @@ class Found:
     place: dict[str, int | str] = field(default_factory=dict)
     skip: str | None = None
     error: tuple[int | None, str] | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,10 @@ class Digests:
     sha1: bytes
     sha256: bytes
     blake3: bytes
+
+    def __reduce__(self) -> tuple[type["Digests"], tuple[int, bytes, bytes, bytes, bytes]]:
+        """Data classes are slow to pickle, and every file's digests are."""
+        return Digests, (self.size, self.md5, self.sha1, self.sha256, self.blake3)
 
 
 @dataclass(frozen=True, slots=True)

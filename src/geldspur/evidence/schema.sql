@@ -19,7 +19,8 @@ CREATE TABLE entry (            -- everything found, one row a name; files = row
   born_ns INTEGER, modified_ns INTEGER, accessed_ns INTEGER, changed_ns INTEGER,  -- UTC, nanoseconds since 1970
   times_from TEXT,              -- 'statx', 'zip', 'tar', 'tsk:ext4' …: who recorded the times
   deleted INTEGER NOT NULL DEFAULT 0,    -- 1: unallocated in its file system, may be overwritten
-  state TEXT NOT NULL DEFAULT 'found' CHECK (state IN ('found', 'hashed', 'unreadable', 'skipped')),
+  state TEXT NOT NULL DEFAULT 'found'    -- 'found': not read yet; 'listed': a directory whose entries are rows
+    CHECK (state IN ('found', 'hashed', 'unreadable', 'skipped', 'listed')),
   reason TEXT,                  -- a code of evidence/reasons.py for unreadable and skipped
   detail TEXT,                  -- what happened, in words
   errno INTEGER, error_offset INTEGER,   -- of the first bad read

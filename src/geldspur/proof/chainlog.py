@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 START = bytes(32)
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 
 
 def canonical(content: Mapping[str, Any]) -> str:
     """JSON with sorted keys and no spaces, so that the same content has the same bytes."""
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return _ENCODER.encode(content)
 
 
 def next_hash(previous: bytes, event: str) -> bytes:

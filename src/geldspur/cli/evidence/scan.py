@@ -1,7 +1,134 @@
-"""Commands of `geldspur evidence` about scan and deep: what is there, and its fingerprints."""
+"""Commands of `geldspur evidence` about scan and status: what is there, and its digests and fingerprints."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from geldspur.cli.output import Json, console_err, progress, say, show_json
+
+if TYPE_CHECKING:
+    from geldspur.evidence.scan.counts import Counts
+
+_SHOWN = 20  # names of changed entries in text; --json has all
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    app.command()(scan)
+    app.command()(status)
+
+
+def scan(
+    source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder, a mounted drive or a disk image.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The scan directory, outside the source.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one a core.")] = None,
+    fingerprints: Annotated[
+        bool, typer.Option("--fingerprints/--no-fingerprints", help="Fingerprint images and videos too.")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Account for every file of a source: read-only, once, resumable after a kill by the same command."""
+    from geldspur.evidence.scan.pipeline import scan as run
+    from geldspur.evidence.scan.ready import is_ready
+
+    if fingerprints and not is_ready():
+        console_err.print("First use: compiling the kernels, which takes some seconds once ...")
+    result = run(source, out, workers=workers, fingerprints=fingerprints, progress=progress(as_json))
+    if as_json:
+        show_json(_as_json(out, result.warnings) | {"already": result.already} | _since(result.since))
+    else:
+        for warning in result.warnings:
+            console_err.print(f"[yellow]note:[/] {warning}")
+        _say_status(out)
+        _say_since(result.since)
+    if result.since is not None and (result.since.changed or result.since.gone):
+        raise typer.Exit(1)
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The scan directory.")], as_json: Json = False
+) -> None:
+    """What a scan has counted so far, and whether it is finished."""
+    if as_json:
+        show_json(_as_json(folder, []))
+    else:
+        _say_status(folder)
+
+
+def _read(folder: Path) -> tuple[dict[str, str], "Counts", tuple[int, bytes]]:
+    from geldspur.evidence.scan.counts import count
+    from geldspur.evidence.store import open_to_read
+
+    with open_to_read(folder) as store:
+        return store.about(), count(store.db), store.head
+
+
+def _as_json(folder: Path, warnings: list[str]) -> dict[str, Any]:
+    about, counts, (records, head) = _read(folder)
+    return {
+        "source": about.get("source"),
+        "source_kind": about.get("source_kind"),
+        "finished": "finished" in about,
+        **asdict(counts),
+        "closes": counts.closes,
+        "log": {"records": records, "head": head.hex()},
+        "warnings": warnings,
+    }
+
+
+def _since(since: Any) -> dict[str, Any]:
+    from geldspur.evidence.names import for_json
+
+    if since is None:
+        return {}
+    return {"since": {"changed": [for_json(path) for path in since.changed], "gone": since.gone}}
+
+
+def _say_status(folder: Path) -> None:
+    about, counts, (records, head) = _read(folder)
+    unreadable, skipped = sum(counts.unreadable.values()), sum(counts.skipped.values())
+    say(f"source        {about.get('source')} ({about.get('source_kind')})")
+    say(f"found         {counts.found:,} files, {counts.size:,} bytes, in {counts.directories:,} directories")
+    say(f"  hashed      {counts.hashed:,}")
+    say(f"  unreadable  {unreadable:,}{_reasons(counts.unreadable)}")
+    say(f"  skipped     {skipped:,}{_reasons(counts.skipped)}")
+    if counts.not_read:
+        say(f"  not yet     {counts.not_read:,}")
+    verdict = "the sum closes" if counts.closes else "unfinished: run the same scan again"
+    say(f"sum           {counts.hashed:,} + {unreadable:,} + {skipped:,} = "
+        f"{counts.hashed + unreadable + skipped:,}; {verdict}")  # fmt: skip
+    for count, words in (
+        (counts.hard_links, "further names of a file (hard links)"),
+        (counts.empty, "empty"),
+        (counts.sparse, "sparse"),
+        (counts.members, "members of archives"),
+        (counts.directories_unreadable, "directories that could not be listed: what lies in them was not found"),
+        (counts.directories_skipped, "directories of the kernel's own file systems, not entered"),
+    ):
+        if count:
+            say(f"              {count:,} {words}")
+    say(f"contents      {counts.contents:,} distinct, {counts.content_size:,} bytes")
+    if counts.contents:
+        say("fingerprints  " + ", ".join(f"{number:,} {media}" for media, number in counts.media.items()))
+    if counts.archives:
+        say("archives      " + ", ".join(f"{number:,} {state}" for state, number in counts.archives.items()))
+    say(f"log           {records:,} records, head {head.hex()}")
+
+
+def _reasons(counts: dict[str, int]) -> str:
+    return " (" + ", ".join(f"{number:,} {reason}" for reason, number in counts.items()) + ")" if counts else ""
+
+
+def _say_since(since: Any) -> None:
+    from geldspur.evidence.names import shown
+
+    if since is None:
+        return
+    if not since.changed and not since.gone:
+        say("unchanged     finished before; no name, size, inode or time of content differs since")
+        return
+    say(f"CHANGED       finished before; {len(since.changed):,} entries are new or differ now, {since.gone:,} gone")
+    for path in since.changed[:_SHOWN]:
+        say(f"              {shown(path)}")

@@ -4,8 +4,9 @@ Typst keeps what it has laid out for a next run of the same document. With one r
 a gigabyte that nobody asks for again, and only the end of its process gives it back. A crash of Typst also
 stays outside.
 
-Standard input: a JSON object of `template` (path), `form` ("pdf" or "png"), `ppi` and `data` (the view as
-JSON text). Standard output: a JSON object of `pages` (base64; a PDF is one) or `error`.
+Standard input: a JSON object of `template` and `root` (paths; Typst reads nothing outside the root), `form` ("pdf"
+or "png"), `ppi` and `data` (the view as JSON text). Standard output: a JSON object of `pages` (base64; a PDF is one)
+or `error`.
 """
 
 import base64
@@ -22,7 +23,7 @@ def set_pages(job: dict[str, Any]) -> list[bytes]:
     template, form = Path(job["template"]), job["form"]
     made: Any = typst.compile(
         str(template),
-        root=str(template.parent),
+        root=job["root"],
         font_paths=typst.Fonts(include_system_fonts=False),
         format=form,
         ppi=job["ppi"],

@@ -12,13 +12,14 @@ from typing import Any, Literal
 from geldspur.errors import GeldspurError
 
 HERE = Path(__file__).parent
+PACKAGE = HERE.parent.parent  # templates of other rooms import the theme beside this file
 TEMPLATE = HERE / "template" / "report.typ"
 COMPOSITOR = HERE / "compositor.py"
 
 
-def _set(view: dict[str, Any], form: Literal["pdf", "png"], ppi: float | None = None) -> list[bytes]:
+def _set(view: dict[str, Any], template: Path, form: Literal["pdf", "png"], ppi: float | None = None) -> list[bytes]:
     data = json.dumps(view, sort_keys=True)
-    job = {"template": str(TEMPLATE), "form": form, "ppi": ppi, "data": data}
+    job = {"template": str(template), "root": str(PACKAGE), "form": form, "ppi": ppi, "data": data}
     # Nothing of the command comes from outside: it is this interpreter and a file of this package.
     done = subprocess.run(  # noqa: S603
         [sys.executable, "-I", str(COMPOSITOR)],
@@ -36,14 +37,14 @@ def _set(view: dict[str, Any], form: Literal["pdf", "png"], ppi: float | None = 
     return [base64.b64decode(page) for page in result["pages"]]
 
 
-def to_pdf(view: dict[str, Any]) -> bytes:
+def to_pdf(view: dict[str, Any], template: Path = TEMPLATE) -> bytes:
     """The report as PDF/UA-1. Same view, same bytes: the file holds no date."""
-    return _set(view, "pdf")[0]
+    return _set(view, template, "pdf")[0]
 
 
 def to_pngs(view: dict[str, Any], ppi: float = 96) -> list[bytes]:
     """The report's pages as images."""
-    return _set(view, "png", ppi)
+    return _set(view, TEMPLATE, "png", ppi)
 
 
 def write_whole(path: Path, content: bytes) -> None:

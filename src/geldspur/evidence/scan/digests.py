@@ -1,0 +1,178 @@
+"""Four digests of one stream in one pass, and an exact account of where reading failed."""
+
+import fcntl
+import hashlib
+import io
+import os
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from threading import Semaphore, Thread
+from typing import Any, BinaryIO
+
+from blake3 import blake3
+
+from geldspur.evidence.model import Digests
+from geldspur.evidence.scan.messages import Job, Outcome
+
+BLOCK = 256 << 10  # stays in the second-level cache while four digests go over it
+BIG = 4 << 20  # from here on MD5, half of all the work, runs in a thread of its own
+_BIG_BLOCK = 1 << 20
+HEAD = 4096  # first bytes, by which archives and media are told
+
+
+class _Beside:
+    """A thread that does one thing at a time beside the caller; one of concurrent.futures takes long to import."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Callable[[memoryview], None], memoryview]] = SimpleQueue()
+        self._free = Semaphore()
+        Thread(target=self._run, daemon=True).start()
+
+    def begin(self, call: Callable[[memoryview], None], block: memoryview) -> None:
+        self._free.acquire()
+        self._work.put((call, block))
+
+    def wait(self) -> None:
+        with self._free:
+            pass
+
+    def _run(self) -> None:
+        while True:
+            call, block = self._work.get()
+            call(block)
+            self._free.release()
+
+
+class Reader:
+    """Reads streams with buffers of its own; one a worker. `tell(n)` is called with the bytes of each block read."""
+
+    def __init__(self, tell: Callable[[int], None] | None = None) -> None:
+        self._tell = tell
+        self._buffers = [memoryview(bytearray(_BIG_BLOCK)) for _ in range(2)]
+        self._beside: _Beside | None = None
+
+    def read_small(self, stream: BinaryIO, room: memoryview) -> tuple[Digests | None, bytes, OSError | None, int]:
+        """As `read`, but the content stays in `room` and MD5 is left open (b""); it reads no further than `room`."""
+        total = 0
+        try:
+            while total < len(room) and (count := stream.readinto(room[total:])):  # type: ignore[attr-defined]
+                total += count
+        except OSError as error:
+            return None, b"", error, total
+        block = room[:total]
+        if self._tell is not None:
+            self._tell(total)
+        sha1 = hashlib.sha1(block, usedforsecurity=False).digest()
+        digests = Digests(total, b"", sha1, hashlib.sha256(block).digest(), blake3(block).digest())
+        return digests, bytes(block[:HEAD]), None, total
+
+    def read(
+        self, stream: BinaryIO, size: int | None, keep: int = 0
+    ) -> tuple[Digests | None, bytes, OSError | None, int]:
+        """Digests of the whole stream, its first bytes, the error that stopped it, and how many bytes were read.
+
+        `size` is a guess of how much is to come. `keep`: hand out the whole content, if it is no longer than that,
+        instead of its first bytes only.
+        """
+        hashes = hashlib.md5(usedforsecurity=False), hashlib.sha1(usedforsecurity=False), hashlib.sha256(), blake3()
+        head, total = bytearray(), 0
+        try:
+            for block in self._blocks(stream, hashes, _BIG_BLOCK if size is None or size >= BIG else BLOCK):
+                if total < HEAD or total < keep:
+                    head += block if keep else block[:HEAD]
+                total += len(block)
+                if self._tell is not None:
+                    self._tell(len(block))
+        except OSError as error:
+            return None, bytes(head), error, total
+        md5, sha1, sha256, third = hashes
+        digests = Digests(total, md5.digest(), sha1.digest(), sha256.digest(), third.digest())
+        return digests, bytes(head), None, total
+
+    def _blocks(self, stream: BinaryIO, hashes: tuple[Any, ...], length: int) -> Iterator[memoryview]:
+        """Each block, valid until the next; when all are told, all are in the digests."""
+        md5, *others = hashes
+        if length == BLOCK:
+            view = self._buffers[0][:BLOCK]
+            while count := stream.readinto(view):  # type: ignore[attr-defined]
+                block = view[:count]
+                for one in hashes:
+                    one.update(block)
+                yield block
+            return
+        beside = self._beside = self._beside or _Beside()
+        turn = 0
+        while count := stream.readinto(self._buffers[turn]):  # type: ignore[attr-defined]
+            block = self._buffers[turn][:count]
+            beside.wait()
+            beside.begin(md5.update, block)
+            for one in others:
+                one.update(block)
+            yield block
+            turn = 1 - turn
+        beside.wait()
+
+
+def difference(job: Job, stream: BinaryIO) -> str | None:
+    """What no longer is as the walk saw it; None where all is, or where the source has nothing to compare."""
+    try:
+        now = os.fstat(stream.fileno())
+    except (OSError, io.UnsupportedOperation):
+        return None
+    pairs = (
+        ("size", job.size, now.st_size),
+        ("modified", job.modified_ns, now.st_mtime_ns),
+        ("changed", job.changed_ns, now.st_ctime_ns),
+        ("inode", job.inode, now.st_ino),
+    )
+    return (
+        "; ".join(f"{name} was {was}, is {now}" for name, was, now in pairs if was is not None and was != now) or None
+    )
+
+
+def touched(stream: BinaryIO) -> bool:
+    """Was it opened in a way that may move its time of last access?"""
+    try:
+        return not fcntl.fcntl(stream.fileno(), fcntl.F_GETFL) & os.O_NOATIME
+    except (OSError, io.UnsupportedOperation):
+        return False
+
+
+def failure(error: OSError, read: int) -> Outcome:
+    """The outcome of a file that could not be opened (`read` 0 and no offset), or read to its end."""
+    words = os.strerror(error.errno) if error.errno else str(error)
+    if error.errno in (2, 116):  # ENOENT, ESTALE
+        return Outcome(reason="vanished", detail=words, errno=error.errno, offset=read or None)
+    return Outcome(reason="error", detail=f"{words}; {read} bytes read before it", errno=error.errno, offset=read)
+
+
+def digest_file(
+    open_stream: Callable[[], BinaryIO], job: Job, reader: Reader, room: memoryview | None = None
+) -> tuple[Outcome, bytes]:
+    """Read one file: its outcome, and its first bytes.
+
+    A file that differs from what the walk saw, before or after, has changed, and gets no digests. With `room`, which
+    has one byte more than the file should, the content is left there and MD5 is to be filled in.
+    """
+    try:
+        stream = open_stream()
+    except OSError as error:
+        return _not_opened(error), b""
+    with stream:
+        if (before := difference(job, stream)) is not None:
+            return Outcome(reason="changed", detail=f"between walk and opening: {before}"), b""
+        reads = reader.read(stream, job.size) if room is None else reader.read_small(stream, room)
+        digests, head, problem, read = reads
+        if problem is not None or digests is None:
+            return failure(problem or OSError("unknown"), read), b""
+        if (after := difference(job, stream)) is not None:
+            return Outcome(reason="changed", detail=f"while it was read: {after}", offset=read), b""
+        if job.size is not None and digests.size != job.size:
+            return Outcome(reason="changed", detail=f"listed with {job.size} bytes, gave {read}", offset=read), b""
+        return Outcome(digests, touched=touched(stream)), head
+
+
+def _not_opened(error: OSError) -> Outcome:
+    if error.errno in (2, 20, 40, 116, 6):  # gone, or something else has taken its or a folder's name
+        return Outcome(reason="vanished", detail=os.strerror(error.errno), errno=error.errno)
+    return Outcome(reason="error", detail=f"could not be opened: {error.strerror or error}", errno=error.errno)
