@@ -2,6 +2,7 @@
 
 import mmap
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -78,7 +79,9 @@ class ColumnFile:
 
 def _populate(mapping: mmap.mmap, size: int) -> None:
     """Have the system enter a map's first `size` bytes into the page table at once: page faults cost ten times that."""
-    with suppress(OSError):  # before Linux 5.14, or elsewhere: then page by page, as they are met
+    if sys.platform != "linux":
+        return
+    with suppress(OSError):  # before Linux 5.14: then page by page, as they are met
         mapping.madvise(_MADV_POPULATE_READ, 0, size)
 
 

@@ -104,18 +104,18 @@ def _index(
             yield start, count
 
     part_bits = max(1, bits - _PART_BITS)
-    start = np.zeros((1 << part_bits) + 1, np.int64)
+    part = np.zeros((1 << part_bits) + 1, np.int64)
     for _, count in pieces():
-        kernels.count_buckets(hashes, count, part_bits, start)
-    np.cumsum(start, out=start)
+        kernels.count_buckets(hashes, count, part_bits, part)
+    np.cumsum(part, out=part)
     bucket = np.zeros((1 << bits) + 1, np.uint32)
     order, tag = _Output(folder, f"{name}_order", np.dtype("<u4")), _Output(folder, f"{name}_tag", np.dtype("<u2"))
-    for low, high in _ranges(start, budget // _BYTES_TO_INDEX):
-        fill, rows = start[low:high] - start[low], int(start[high] - start[low])
-        keys, order_part, tag_part = np.empty(rows, np.uint64), np.empty(rows, np.uint32), np.empty(rows, np.uint16)
-        for begin, count in pieces():
-            kernels.deal_rows(hashes, count, begin, part_bits, low, high, fill, keys, order_part)
-        kernels.sort_parts(keys, order_part, start, part_bits, low, high, bits, bucket, tag_part)
+    for low, high in _ranges(part, budget // _BYTES_TO_INDEX):
+        fill, n = part[low:high] - part[low], int(part[high] - part[low])
+        keys, order_part, tag_part = np.empty(n, np.uint64), np.empty(n, np.uint32), np.empty(n, np.uint16)
+        for start, count in pieces():
+            kernels.deal_rows(hashes, count, start, part_bits, low, high, fill, keys, order_part)
+        kernels.sort_parts(keys, order_part, part, part_bits, low, high, bits, bucket, tag_part)
         order.write(order_part)
         tag.write(tag_part)
     bucket_out = _Output(folder, f"{name}_bucket", np.dtype("<u4"))
