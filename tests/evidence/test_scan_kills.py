@@ -4,6 +4,7 @@ import random
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from scan_trees import PROGRAM, everything, log_agrees_with_rows, log_of, many_files, rows, scanned
@@ -54,8 +55,7 @@ def test_the_workers_end_with_the_scan(tmp_path):
 def _children(pid, count):
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            children = [int(word) for word in file.read().split()]
+        children = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
         if len(children) == count:
             return children
         time.sleep(0.02)
@@ -64,7 +64,6 @@ def _children(pid, count):
 
 def _lives(pid):
     try:
-        with open(f"/proc/{pid}/stat") as file:
-            return file.read().rpartition(")")[2].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False

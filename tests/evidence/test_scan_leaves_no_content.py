@@ -70,7 +70,9 @@ def test_nothing_outside_the_scan_directory_is_opened_for_writing(media, tmp_pat
     trace, out = tmp_path / "trace", tmp_path / "scan"
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     command = ["strace", "-f", "-y", "-qq", "-e", f"trace=open,openat,openat2,{_CHANGING}", "-o", trace, *PROGRAM]
-    subprocess.run([*command, "evidence", "scan", media, "--out", out], check=True, env=environment, capture_output=True)
+    subprocess.run(
+        [*command, "evidence", "scan", media, "--out", out], check=True, env=environment, capture_output=True
+    )
     calls = [match for line in trace.read_text(errors="replace").splitlines() if (match := _CALL.search(line))]
     assert len(calls) > 100
     writing = []

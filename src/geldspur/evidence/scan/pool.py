@@ -29,7 +29,7 @@ from geldspur.evidence.scan.worker import Handler
 
 _CODE = "import sys; from geldspur.evidence.scan.worker import main; main(int(sys.argv[1]))"
 _AHEAD = 2  # tasks a worker holds, so that it needn't wait for the next while results are written
-_START_SECONDS = 120.0
+_START_SECONDS = 900.0  # the first start after an upgrade compiles kernels
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +110,7 @@ class Pool:
     def __init__(self, make_handler: Callable[[Any], Handler], count: int, context: Any) -> None:
         self._first = (make_handler.__module__, make_handler.__name__, context)
         self._workers = [_Worker(self._first) for _ in range(count)]
+        self.confined: dict[str, int | bool] | None = None  # what the first worker ready said it has given up
 
     def __enter__(self) -> "Pool":
         """Use it in a `with` statement: no worker outlives that."""
@@ -161,12 +162,12 @@ class Pool:
                 events += self._replaced(number, worker, "crashed" if not alive else "time")
         return events
 
-    @staticmethod
-    def _understood(worker: _Worker, message: Any) -> list[Event]:
+    def _understood(self, worker: _Worker, message: Any) -> list[Event]:
         what, _, content = message
         worker.heard = time.monotonic()
         if what == "ready":
             worker.ready = True
+            self.confined = content if self.confined is None else self.confined
         elif what == "broken":
             raise GeldspurError(f"a worker could not start: {content}")
         elif what in ("said", "asked"):

@@ -57,7 +57,7 @@ def main(descriptor: int) -> None:
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read_on, args=(descriptor, inbox), daemon=True).start()
     talk = Talk(descriptor, inbox)
-    send(descriptor, ("ready", None, None))
+    send(descriptor, ("ready", None, getattr(handler, "confined", {})))
     while True:
         task = talk.next_task()
         send(descriptor, ("began", talk.key, None))
