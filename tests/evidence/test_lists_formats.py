@@ -359,10 +359,11 @@ def test_a_bad_line_is_told_by_its_number_and_the_rest_is_kept(tmp_path):
     lines = [text(n) for n in range(1000)]
     lines[700] = "not a digest"
     lines[800] += "0"
+    lines[900] = "\\"
     found = compiled(tmp_path, "\n".join(lines))
-    assert (found.entries, found.rejected) == (998, 2)
-    assert [reason.split(":")[0] for reason in found.reasons] == ["line 701", "line 801"]
-    assert rows_of(found, "md5", [digest(0), digest(701), digest(999)]) == {0: [0], 1: [700], 2: [997]}
+    assert (found.entries, found.rejected) == (997, 3)
+    assert [reason.split(":")[0] for reason in found.reasons] == ["line 701", "line 801", "line 901"]
+    assert rows_of(found, "md5", [digest(0), digest(701), digest(999)]) == {0: [0], 1: [700], 2: [996]}
 
 
 def test_a_line_without_end_is_rejected_and_the_next_one_is_read(tmp_path):

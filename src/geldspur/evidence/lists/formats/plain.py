@@ -112,7 +112,7 @@ def _bare(line: str, where: str, facts: Facts) -> Item:
         add_hash(entry, match[1].replace("2-", ""), match[2])
         return finished(entry)
     line = line.removeprefix("\\")
-    words = line.split(None, 1)
+    words = line.split(None, 1) or [""]
     if len(words) == 2 and (kind := _TYPED.get(words[0].lower())):
         add_hash(entry, kind, words[1].strip())
         return finished(entry)
