@@ -48,6 +48,7 @@ def test_all_files_and_members_are_read_again(scanned):
     assert found["source"][0] == "ok"
 
 
+@pytest.mark.assertion("EV-CU-08", "A sample is drawn again by its seed, and says how much it shows.")
 def test_a_sample_is_drawn_again_by_its_seed_and_says_how_much_it_shows(scanned):
     first, second = (verified(scanned, "--sample", "30%", "--seed", "7")["digests"] for _ in range(2))
     assert first == second
@@ -71,6 +72,9 @@ def spoiled(scanned):
         os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
 
 
+@pytest.mark.assertion(
+    "EV-CU-07", "A changed byte of the source is found on re-reading, though size and times are the same."
+)
 def test_a_changed_byte_is_found_though_size_and_times_are_the_same(scanned, spoiled):
     path = spoiled("sub/5.bin")
     was = path.stat()

@@ -83,6 +83,7 @@ def edits(folder: Path, table: str, where: str = "TRUE"):
     db.close()
 
 
+@pytest.mark.assertion("EV-CU-03", "Every edited cell of a sealed scan is found.")
 @pytest.mark.parametrize("table", TABLES)
 def test_every_edited_cell_of_a_sealed_scan_is_found(scan, table):
     tried = list(edits(scan, table))
@@ -112,6 +113,7 @@ def test_without_a_seal_the_log_alone_covers_what_the_page_says(room, tmp_path):
     assert unfound == told
 
 
+@pytest.mark.assertion("EV-CU-04", "Every deleted and every doubled row of a sealed scan is found.")
 @pytest.mark.parametrize("table", TABLES)
 def test_every_deleted_and_every_doubled_row_is_found(scan, table):
     db = spoiler(scan)
@@ -147,6 +149,7 @@ def rechain(folder: Path, db: sqlite3.Connection) -> None:
         db.execute("UPDATE log SET hash = ? WHERE seq = ?", (before, seq))
 
 
+@pytest.mark.assertion("EV-CU-05", "A log that was cut off is found by its manifest.")
 def test_a_log_that_was_cut_off_is_found_by_its_manifest(scan):
     db = spoiler(scan)
     db.execute("DELETE FROM log WHERE seq = (SELECT max(seq) FROM log)")
@@ -225,6 +228,7 @@ def test_anyone_can_run_a_digest_again_with_sqlite_alone(scan):
         assert hashlib.sha256(lines.encode()).hexdigest() == table["sha256"]
 
 
+@pytest.mark.assertion("EV-CU-06", "Verifying writes nothing.")
 def test_verifying_writes_nothing(scan):
     def picture():
         return {

@@ -119,6 +119,7 @@ def crashing(context):
     return make_handler(context)
 
 
+@pytest.mark.assertion("EV-SC-12", "A crash of the decoder costs one file its fingerprints, and is recorded.")
 def test_a_decoder_that_crashes_costs_a_file_its_fingerprints_only(tmp_path, monkeypatch):
     root = tmp_path / "seized"
     root.mkdir()

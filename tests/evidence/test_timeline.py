@@ -69,6 +69,7 @@ def files(made):
     return {row["path"]: row for row in table(made / "out" / "timeline.csv") if row["what"] == "file"}
 
 
+@pytest.mark.assertion("EV-TL-02", "The timeline holds every payment, cash-out and payout of the leads.")
 def test_rows_go_by_time_and_hold_every_payment_cashout_and_payout(made):
     rows = table(made / "out" / "timeline.csv")
     times = [from_utc(row["time_utc"][:26].rstrip("Z") + "Z") for row in rows]
@@ -99,6 +100,7 @@ def test_a_zip_time_carries_its_unknown_zone(made):
     )
 
 
+@pytest.mark.assertion("EV-TL-01", "Times that can't be true are kept apart, with the reason.")
 def test_times_that_cannot_be_true_are_kept_apart_with_the_reason(made):
     kept = {(row["path"], row["reason"].split(":")[0]) for row in table(made / "out" / "implausible.csv")}
     assert kept == {

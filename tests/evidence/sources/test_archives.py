@@ -65,6 +65,7 @@ def test_the_name_in_a_gzip_header_is_the_members_name():
     assert (member.found.path, member.found.times.modified_ns) == (b"na\xefve.avi", 1_600_000_000 * 10**9)
 
 
+@pytest.mark.assertion("EV-AR-01", "Files in archives in archives are found, each under its path outer!inner.")
 @pytest.mark.parametrize(
     ("outer", "inner"), [*itertools.product(("zip0", "zip8", "tar", "tar.gz", "tar.xz"), repeat=2)]
 )
@@ -245,6 +246,7 @@ def test_a_cut_tar_keeps_every_member_before_the_cut(mode):
         assert set(got.values()) - {*files.values()} <= {"damaged"}
 
 
+@pytest.mark.assertion("EV-AR-04", "Of a zip that is cut off, every member before the cut is read.")
 def test_a_cut_zip_keeps_every_member_before_the_cut():
     files = {f"{number:02}": some.randbytes(3_000) for number in range(20)}
     archive = zip_of(files)
@@ -274,6 +276,17 @@ def test_a_damaged_directory_keeps_the_records_before_the_damage():
     assert list(got) == [b"%d" % number for number in range(6)]
 
 
+def test_a_directory_that_hides_members_is_said():
+    archive = zip_of({"shown": b"1", "hidden": b"2"})
+    at = archive.index(b"PK\x01\x02")
+    records = archive[at : archive.index(b"PK\x01\x02", at + 1)]
+    got = read_all(archive[:at] + records + zip_end(records, at, 2))
+    assert got == {
+        b"shown": b"1",
+        b"!": ("refused", "the zip directory holds 1 members, its end says 2", at + len(records)),
+    }
+
+
 def test_a_self_made_prefix_does_not_move_a_zips_members():
     assert read_all(zip_of({"x": b"PK\x03\x04"}, 0)[:0] + b"PK\x03\x04junk" + zip_of(FILES)) == BYTES
 
@@ -287,6 +300,7 @@ def test_concatenated_tars_are_read_to_the_end():
 # -- limits
 
 
+@pytest.mark.assertion("EV-AR-02", "What lies beyond a limit of depth, size or count is recorded with that reason.")
 def test_each_limit_is_a_reason():
     nested = zip_of({"deep": b"1"})
     for _ in range(5):
@@ -422,6 +436,7 @@ print(json.dumps([said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - bef
 """
 
 
+@pytest.mark.assertion("EV-AR-03", "No archive bomb takes unbounded time or memory.")
 @pytest.mark.parametrize("name", BOMBS)
 def test_no_bomb_takes_unbounded_time_or_memory(name, tmp_path):
     make, expected = BOMBS[name]

@@ -2,7 +2,7 @@
 
 import typer
 
-from geldspur.cli.evidence import custody, lists, match, report, scan, timeline
+from geldspur.cli.evidence import custody, deep, lists, match, report, scan, timeline
 
 app = typer.Typer(
     help="Account for a seized server's files without looking at them: digests, fingerprints, hash sets, report.",
@@ -11,6 +11,7 @@ app = typer.Typer(
 )
 
 scan.register(app)
+deep.register(app)
 lists.register(app)
 match.register(app)
 report.register(app)

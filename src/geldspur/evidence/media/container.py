@@ -27,17 +27,18 @@ def _refuse(*_: Any) -> NoReturn:
 
 
 @contextmanager
-def opened(stream: BinaryIO, *, pixels: int) -> Iterator[InputContainer]:
+def opened(stream: BinaryIO) -> Iterator[InputContainer]:
     """The container in `stream`, read by one of the known readers only; without protocols, and without other files.
+
+    libav decodes a frame to learn what the container does not say; that is left out, so that size and format may be
+    unknown until a frame is there.
 
     Raises:
         av.FFmpegError: none of the readers knows it.
         OSError: as reading the stream does.
     """
-    limits = {"max_pixels": str(pixels), "threads": "1"}
-    rules = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
     with av.open(
-        Unnamed(stream), "r", options=limits, container_options=rules, buffer_size=_BUFFER, io_open=_refuse,
-        metadata_errors="replace",
+        Unnamed(stream), "r", options={"skip_frame": "all", "threads": "1"}, buffer_size=_BUFFER, io_open=_refuse,
+        container_options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}, metadata_errors="replace",
     ) as container:  # fmt: skip
         yield container

@@ -4,9 +4,9 @@ Only keyframes are decoded: they depend on nothing else, so that the cost is a f
 elsewhere in the file does not reach them. `second` and `frame` decode everything (`evidence deep`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import islice, pairwise
 from typing import BinaryIO, Literal
 
 import av
@@ -28,6 +28,7 @@ NO_KEYFRAME_PACKETS = 1000  # tried from the start where a video gives no keyfra
 BAD_READS = 100  # failures of the reader itself after which the rest is given up
 _STILL_BRANDS = frozenset(["avif", "heic", "heim", "heis", "heix", "mif1", "mif2"])
 _ONE_KEYFRAME = frozenset(["apng", "gif", "webp"])  # animations that consist of one keyframe and changes to it
+_FAR = 1 << 32  # in any time base more than a keyframe's delay
 _LATEST_MS = 1 << 47  # times beyond are damage
 
 
@@ -53,24 +54,29 @@ class _Tally:
     keyframes_tried: int = 0
     decoded: int = 0
     bad_packets: int = 0
+    size: tuple[int, int] = (0, 0)
     gap_ms: int = 0
     last_ms: int = -1
+    tick: Callable[[], None] | None = None
 
 
-def fingerprint(stream: BinaryIO, *, stage: Stage = "keyframe", limits: Limits | None = None) -> MediaResult:
+def fingerprint(
+    stream: BinaryIO, *, stage: Stage = "keyframe", limits: Limits | None = None, tick: Callable[[], None] | None = None
+) -> MediaResult:
     """Fingerprints of an image or a video. Bad media never raise: what was wrong is in the result.
 
     Args:
         stream: the file's bytes, seekable, at any position.
         stage: 'keyframe', 'second' (the first frame of each second's worth of frames, as vPDQ samples), or 'frame'.
         limits: see `Limits`.
+        tick: called at each frame, to tell that work goes on.
     """
     certain = False
     try:
         stream.seek(0)
         certain = is_certain(stream.read(HEAD))
         stream.seek(0)
-        return _fingerprint(stream, stage, limits or Limits())
+        return _fingerprint(stream, stage, limits or Limits(), tick)
     except _NoPictureError:
         return MediaResult("other")
     except _TooLargeError as error:
@@ -85,19 +91,23 @@ def fingerprint(stream: BinaryIO, *, stage: Stage = "keyframe", limits: Limits |
         return MediaResult("failed", reason="crashed", detail=f"{type(error).__name__}: {_words(error)}")
 
 
-def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits) -> MediaResult:
-    with opened(stream, pixels=limits.pixels) as container:
+def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits, tick: Callable[[], None] | None) -> MediaResult:
+    with opened(stream) as container:
         video = _main_picture(container)
         _check_size(video, limits)
         kind: Literal["image", "video"] = "image" if _is_still(container, video) else "video"
-        tally = _Tally(gap_ms=KEYFRAME_GAP_MS if stage == "keyframe" else 0)
+        video.codec_context.thread_count = 1
+        video.codec_context.options = {"max_pixels": str(limits.pixels)}
+        tally = _Tally(
+            gap_ms=KEYFRAME_GAP_MS if stage == "keyframe" else 0, size=(video.width, video.height), tick=tick
+        )
         _take(_frames(container, video, stage, kind, tally), video, tally, limits)
         if not tally.frames and kind == "video" and stage == "keyframe":
             container.seek(0)
             _take(_without_keyframes(container, video, tally), video, tally, limits)
         bad_packets = max(tally.bad_packets, tally.keyframes_tried - tally.decoded)  # some give neither frame nor error
         facts = MediaFacts(
-            kind, container.format.name, video.codec_context.codec.canonical_name, video.width, video.height,
+            kind, container.format.name, video.codec_context.codec.canonical_name, *tally.size,
             _duration_ms(container, video) if kind == "video" else None, tally.decoded, bad_packets,
         )  # fmt: skip
     if not tally.frames:
@@ -128,8 +138,6 @@ def _check_size(video: VideoStream, limits: Limits) -> None:
 def _frames(
     container: InputContainer, video: VideoStream, stage: Stage, kind: str, tally: _Tally
 ) -> Iterator[VideoFrame]:
-    decoder = video.codec_context
-    decoder.thread_count = 1
     packets = _packets(container, video, tally)
     if kind == "image":
         return islice(_decoded(video, packets, tally), 1)
@@ -138,9 +146,47 @@ def _frames(
     if stage == "second" or container.format.name in _ONE_KEYFRAME:
         return islice(_decoded(video, packets, tally), 0, None, _frames_a_second(video))
     video.discard = Discard.nonkey
-    decoder.skip_frame = "NONKEY"
-    by_index = container.format.name.startswith("mov,")
-    return _decoded(video, _spaced(packets, video, tally, by_index), tally)
+    video.codec_context.skip_frame = "NONKEY"
+    if container.format.name.startswith("mov,") and 0 < video.frames == len(video.index_entries):
+        return _by_index(container, video, tally)
+    return _decoded(video, _spaced(packets, video, tally), tally)
+
+
+def _by_index(container: InputContainer, video: VideoStream, tally: _Tally) -> Iterator[VideoFrame]:
+    """Keyframes one by one where the index says they lie: nothing else is read, and damage reaches one at a time.
+
+    (libav can leave out other packets by itself, but then gives the wrong times where frames are stored out of order.)
+    """
+    for stream in container.streams:
+        stream.discard = Discard.default if stream is video else Discard.all
+    last: int | None = None
+    keys = [entry.timestamp for entry in video.index_entries if entry.is_keyframe]
+    for key, following in pairwise([*keys, max(keys, default=0) + _FAR]):
+        at_ms = _milliseconds(key, video)
+        if at_ms is not None and last is not None and 0 <= at_ms - last < tally.gap_ms:
+            continue
+        last = at_ms
+        try:
+            packet = _packet_at(container, video, key, following)
+            decoder = video.codec_context
+            frames = decoder.decode(packet) + decoder.decode(None) if packet is not None else []
+        except (av.FFmpegError, ValueError):
+            frames = []
+        tally.bad_packets += not frames
+        yield from frames
+
+
+def _packet_at(container: InputContainer, video: VideoStream, key: int, following: int) -> "Packet[VideoStream] | None":
+    """The keyframe of decoding time `key`; `following` is the next one's.
+
+    libav seeks by the time of display, which comes later by an unknown delay, and takes the last keyframe not after it.
+    """
+    for moment in (following - 1, following):
+        container.seek(moment, stream=video)
+        packet = next(container.demux(video), None)
+        if packet is not None and packet.size and packet.dts == key:
+            return packet
+    return None
 
 
 def _frames_a_second(video: VideoStream) -> int:
@@ -170,22 +216,16 @@ def _packets(container: InputContainer, video: VideoStream, tally: _Tally) -> "I
 
 
 def _spaced(
-    packets: "Iterator[Packet[VideoStream]]", video: VideoStream, tally: _Tally, by_index: bool
+    packets: "Iterator[Packet[VideoStream]]", video: VideoStream, tally: _Tally
 ) -> "Iterator[Packet[VideoStream]]":
-    """Keyframes, without those that follow another too closely, and the empty packet that flushes the decoder.
-
-    Where the container's index has chosen the packets (`by_index`), one that does not look like a keyframe is damaged.
-    """
+    """Keyframes, without those that follow another too closely, and the empty packet that flushes the decoder."""
     last: int | None = None
     for packet in packets:
         if packet.size == 0:
             yield packet
             continue
-        if not packet.is_keyframe:
-            tally.bad_packets += by_index
-            continue
         at_ms = _milliseconds(packet.pts if packet.pts is not None else packet.dts, video)
-        if at_ms is None or last is None or not 0 <= at_ms - last < tally.gap_ms:
+        if packet.is_keyframe and not (at_ms is not None and last is not None and 0 <= at_ms - last < tally.gap_ms):
             last = at_ms
             tally.keyframes_tried += 1
             yield packet
@@ -205,6 +245,9 @@ def _decoded(video: VideoStream, packets: "Iterator[Packet[VideoStream]]", tally
 def _take(frames: Iterator[VideoFrame], video: VideoStream, tally: _Tally, limits: Limits) -> None:
     for frame in frames:
         tally.decoded += 1
+        if tally.tick is not None:
+            tally.tick()
+        tally.size = tally.size if tally.frames else (frame.width, frame.height)
         tally.last_ms = _time_of(frame, video, tally.last_ms)
         row = _hash(frame, tally.last_ms)
         if not (tally.frames and _alike(tally.frames[-1], row)):

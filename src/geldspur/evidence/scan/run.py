@@ -24,7 +24,8 @@ from geldspur.evidence.sources import Source
 from geldspur.evidence.store import ScanStore
 from geldspur.progress import Progress
 
-_CHANGES, _SECONDS = 256, 0.5  # a transaction holds no more, and waits no longer
+_WORTH_A_KERNEL = 4 << 30  # bytes to read
+_CHANGES, _SECONDS = 1024, 0.5  # a transaction holds no more, and waits no longer
 _READ_SILENCE = 600.0  # a failing disk tries for minutes before it gives up on a sector
 _FINGERPRINT_SILENCE = 600.0
 
@@ -80,9 +81,10 @@ class Run:
 
     def __init__(self, store: ScanStore, source: Source, fingerprints: bool, progress: Progress) -> None:
         self._store = store
-        self._context = Context(source, fingerprints)
-        self._recorder = Recorder(store, fingerprints)
         self._plan = Plan(store)
+        # numba, which decoding needs anyway, takes half a second of each worker
+        self._context = Context(source, fingerprints, fingerprints or self._plan.bytes_left() > _WORTH_A_KERNEL)
+        self._recorder = Recorder(store, fingerprints)
         self._progress = progress
         self._batches = Batches(store)
         self._decodes = fingerprints

@@ -1,0 +1,89 @@
+"""The deep mode decodes what no list knows, in order of copies, and goes on where it was left."""
+
+import zipfile
+
+import pytest
+from media_clips import encode, picture, scenes
+
+from geldspur.evidence.media import frames_sha256
+from geldspur.evidence.model import FrameHash
+from geldspur.evidence.scan.deep import deepen
+from geldspur.evidence.scan.pipeline import scan
+from geldspur.evidence.store import open_to_read, open_to_write
+from geldspur.proof.chainlog import breaks
+
+
+@pytest.fixture
+def scanned(tmp_path):
+    """A clip with two names, one in an archive, one that a list knows, and a picture."""
+    source = tmp_path / "source"
+    source.mkdir()
+    twice = encode(scenes(3), "mp4", "libx264", g=1000, sc_threshold=0)
+    (source / "a.mp4").write_bytes(twice)
+    (source / "b.mp4").write_bytes(twice)
+    (source / "known.mp4").write_bytes(encode(scenes(1), "mp4", "libx264"))
+    (source / "p.png").write_bytes(encode([picture(1)], "image2pipe", "png", "rgb24"))
+    with zipfile.ZipFile(source / "z.zip", "w") as archive:
+        archive.writestr("in/c.mkv", encode(scenes(2), "matroska", "mpeg4", g=1000, sc_threshold=1000000000))
+    scan(source, tmp_path / "out", workers=1)
+    with open_to_write(tmp_path / "out") as store, store.change() as db:
+        db.execute(
+            "INSERT INTO hash_list VALUES (1, 'l', 'l.txt', x'00', 'plain', NULL, NULL, NULL, 'material', 1, 1, 0, 0,"
+            " 0, '{}')"
+        )
+        db.execute(
+            "INSERT INTO hit (content, list, method, row) SELECT content, 1, 'md5', 0 FROM entry WHERE path = ?",
+            (b"known.mp4",),
+        )
+    return source, tmp_path / "out"
+
+
+def state(out):
+    """Each path's sampling, and its times by stage."""
+    with open_to_read(out) as store:
+        deep = dict(store.db.execute("SELECT path, deep FROM entry JOIN content ON content.id = entry.content"))
+        times = {}
+        for path, stage, at_ms in store.db.execute(
+            "SELECT path, stage, at_ms FROM entry JOIN frame USING (content) ORDER BY at_ms"
+        ):
+            times.setdefault((path, stage), []).append(at_ms)
+        assert not list(breaks(store.db.execute("SELECT * FROM log ORDER BY seq")))
+        return deep, times
+
+
+def test_unknown_videos_are_decoded_by_copies_and_a_second_run_does_the_rest(scanned):
+    _, out = scanned
+    first = deepen(out, limit=1)
+    deep, times = state(out)
+    assert (first.done, first.left) == (1, 1)
+    assert (deep[b"a.mp4"], deep[b"b.mp4"], deep[b"z.zip!in/c.mkv"]) == ("second", "second", None)
+    assert times[b"a.mp4", "keyframe"] == [0]
+    assert times[b"a.mp4", "second"] == [0, 1000, 2000]
+
+    second = deepen(out)
+    assert (second.done, second.failed, second.left) == (1, 0, 0)
+    deep, times = state(out)
+    assert times[b"z.zip!in/c.mkv", "second"] == [0, 1000]
+    assert (deep[b"known.mp4"], deep[b"p.png"]) == (None, None)
+    assert deepen(out).done == 0
+
+    with open_to_read(out) as store:
+        rows = store.db.execute(
+            "SELECT stage, at_ms, quality, plain, mirrored, cropped, cropped_mirrored FROM frame JOIN entry"
+            " USING (content) WHERE path = ?", (b"a.mp4",)
+        )  # fmt: skip
+        digest = frames_sha256((stage, FrameHash(*row)) for stage, *row in rows).hex()
+        assert any(digest in event for (event,) in store.db.execute("SELECT event FROM log"))
+
+
+def test_bytes_that_are_no_longer_those_of_the_scan_are_not_decoded(scanned):
+    source, out = scanned
+    for name in ("a.mp4", "b.mp4"):
+        data = bytearray((source / name).read_bytes())
+        data[-1] ^= 1
+        (source / name).write_bytes(data)
+    result = deepen(out, limit=1)
+    assert (result.done, result.failed, result.left) == (0, 1, 2)
+    deep, times = state(out)
+    assert deep[b"a.mp4"] is None
+    assert (b"a.mp4", "second") not in times
