@@ -151,6 +151,9 @@ def compare_with_fls(image: Path, source: ImageSource, prefix: bytes = b"", star
     return read
 
 
+@pytest.mark.assertion(
+    "EV-IM-01", "Files of an ext4 image, deleted ones too, are those that fls and icat of The Sleuth Kit give."
+)
 @needs("mkfs.ext4", "debugfs", "fls", "icat")
 def test_an_ext4_image_lists_and_reads_as_fls_and_icat_do(tree, tmp_path):
     image = ext4(tree, tmp_path / "disk.raw")
@@ -196,6 +199,7 @@ def test_a_deleted_name_never_gets_another_files_content(tree, tmp_path):
     assert (gone.skip, gone.detail) == ("no data", "its record was given to another file since")
 
 
+@pytest.mark.assertion("EV-IM-02", "Alternate data streams of an NTFS image are entries.")
 @needs("mkfs.ntfs", "ntfscp", "fls", "icat")
 def test_an_ntfs_image_gives_its_alternate_streams_as_entries(tree, tmp_path):
     image = ntfs(tree, tmp_path / "disk.raw")
@@ -224,6 +228,7 @@ def test_a_record_of_ntfs_that_is_no_longer_in_use_is_a_deleted_file(tree, tmp_p
     assert next(entry for entry in source.walk() if entry.path == b"large.bin").skip == "no data"
 
 
+@pytest.mark.assertion("EV-IM-03", "Deleted files of a FAT image are flagged, and its times are told to have no zone.")
 @needs("mkfs.vfat", "fls", "icat")
 def test_a_fat_image_gives_deleted_files_and_times_without_a_zone(tmp_path, monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
@@ -236,6 +241,7 @@ def test_a_fat_image_gives_deleted_files_and_times_without_a_zone(tmp_path, monk
     assert not any(entry.path.startswith((b"$MBR", b"$FAT")) for entry in source.walk())
 
 
+@pytest.mark.assertion("EV-IM-04", "Raw, split raw and E01 images of one disk give the same entries.")
 @needs("mkfs.ext4", "debugfs", "mkfs.ntfs", "ntfscp", "mkfs.vfat", "fls", "icat", "ewfacquire")
 def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
     lvm = bytes(512) + b"LABELONE".ljust(24, b"\0") + b"LVM2 001" + bytes(3000)
@@ -282,6 +288,7 @@ def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
         ImageSource(tmp_path / "split.002").describe()
 
 
+@pytest.mark.assertion("EV-IM-05", "A damaged chunk of an E01 image is an error, and is not read as zeros.")
 @needs("mkfs.ext4", "debugfs", "ewfacquire")
 @pytest.mark.parametrize("compression", ["none", "fast"])
 def test_a_damaged_chunk_of_an_e01_is_an_error_and_not_zeros(tree, tmp_path, compression):

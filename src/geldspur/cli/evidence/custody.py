@@ -46,28 +46,31 @@ def seal(
     from geldspur.proof.keys import find_private, read_private
 
     signer = read_private(find_private(key), lambda: passphrase_from(passphrase_file)) if key else None
-    kept = []
+    only_keep = timestamp_response is not None and not (key or timestamp_request or timestamp_url)
     with open_to_write(folder) as store:
-        sealed = seal_scan(store, signer)
-        digest = bytes.fromhex(sealed.head)
+        sealed = None if only_keep else seal_scan(store, signer)
         responses = [timestamp_response.read_bytes()] if timestamp_response else []
-        if timestamp_url:
-            responses.append(timestamps.ask(timestamp_url, digest))
+        if sealed and timestamp_url:
+            responses.append(timestamps.ask(timestamp_url, bytes.fromhex(sealed.head)))
         kept = [stamps.keep(store, response) for response in responses]
-    if timestamp_request:
-        timestamp_request.write_bytes(timestamps.request(digest))
+    if sealed and timestamp_request:
+        timestamp_request.write_bytes(timestamps.request(bytes.fromhex(sealed.head)))
     if as_json:
-        show_json(asdict(sealed) | {"timestamps": [{"record": seq, "time": str(stamp.time)} for seq, stamp in kept]})
+        stamped = [{"record": seq, "states": stamps.utc(stamp)} for seq, stamp in kept]
+        show_json((asdict(sealed) if sealed else {}) | {"timestamps": stamped})
         return
-    say(f"sealed up to record {sealed.seq:,} of the log, hash {sealed.head}")
-    say(f"manifest.json, SHA-256 {sealed.manifest_sha256}")
-    say(f"signed by {sealed.signed_by}" if sealed.signed_by else "not signed: geldspur evidence seal DIR --key NAME")
-    for seq, stamp in kept:
-        say(f"time-stamp of record {seq:,} kept: it states {stamp.time:%Y-%m-%dT%H:%M:%SZ}, not verified here")
-    if timestamp_request:
+    if sealed:
+        say(f"sealed up to record {sealed.seq:,} of the log, hash {sealed.head}")
+        say(f"manifest.json, SHA-256 {sealed.manifest_sha256}")
         say(
-            f"{timestamp_request}: request for the hash above; bring the answer back with --timestamp-response FILE.tsr"
+            f"signed by {sealed.signed_by}"
+            if sealed.signed_by
+            else "not signed now: geldspur evidence seal DIR --key NAME"
         )
+    for seq, stamp in kept:
+        say(f"time-stamp of record {seq:,} kept: it states {stamps.utc(stamp)}, which `evidence verify` checks")
+    if timestamp_request:
+        say(f"{timestamp_request}: a request for this hash; bring the answer back with --timestamp-response FILE.tsr")
 
 
 def verify(

@@ -42,6 +42,7 @@ def match(
     as_json: Json = False,
 ) -> None:
     """Compare a scan with hash lists, exactly and nearly; cluster what looks alike; measure the methods' error."""
+    from geldspur.evidence.custody.seal import seal_after_work
     from geldspur.evidence.matching.compare import match as compare
     from geldspur.evidence.store import open_to_write
 
@@ -49,6 +50,7 @@ def match(
     with open_to_write(folder) as store:
         opened = [_opened(folder, path, kind, format, shown) for path in lists]
         report = compare(store, opened, errors=not no_error, progress=shown)
+        seal_after_work(store)
     if as_json:
         show_json(report)
     else:
