@@ -59,6 +59,7 @@ def test_the_name_in_a_gzip_header_is_the_members_name():
     assert (member.found.path, member.found.times.modified_ns) == (b"na\xefve.avi", 1_600_000_000 * 10**9)
 
 
+@pytest.mark.assertion("EV-AR-01", "Files in archives in archives are found, each under its path outer!inner.")
 @pytest.mark.parametrize(
     ("outer", "inner"), [*itertools.product(("zip0", "zip8", "tar", "tar.gz", "tar.xz"), repeat=2)]
 )
@@ -239,6 +240,7 @@ def test_a_cut_tar_keeps_every_member_before_the_cut(mode):
         assert set(got.values()) - {*files.values()} <= {"damaged"}
 
 
+@pytest.mark.assertion("EV-AR-04", "Of a zip that is cut off, every member before the cut is read.")
 def test_a_cut_zip_keeps_every_member_before_the_cut():
     files = {f"{number:02}": some.randbytes(3_000) for number in range(20)}
     archive = zip_of(files)
@@ -292,6 +294,7 @@ def test_concatenated_tars_are_read_to_the_end():
 # -- limits
 
 
+@pytest.mark.assertion("EV-AR-02", "What lies beyond a limit of depth, size or count is recorded with that reason.")
 def test_each_limit_is_a_reason():
     nested = zip_of({"deep": b"1"})
     for _ in range(5):
