@@ -7,7 +7,8 @@ from pathlib import Path
 
 from blake3 import blake3
 
-from geldspur.evidence.custody.rows import frames_sha256
+from geldspur.evidence.media.record import frames_sha256
+from geldspur.evidence.model import FrameHash
 from geldspur.evidence.store import ScanStore, new_or_unfinished
 
 FRAME = "INSERT INTO frame VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -44,7 +45,14 @@ def _digests(content: bytes) -> dict[str, bytes]:
 
 def _files(store: ScanStore, source: Path) -> None:
     with store.change() as db:
-        db.executemany("INSERT INTO about VALUES (?, ?)", [("tool", "geldspur 0"), ("source", str(source))])
+        about = {
+            "tool": "geldspur 0",
+            "source": str(source),
+            "source_kind": "folder",
+            "options": "{}",
+            "describe": "{}",
+        }
+        db.executemany("INSERT INTO about VALUES (?, ?)", about.items())
         store.log("begun", source=str(source), source_kind="folder", describe={}, tool="geldspur 0", options={})
         for number, name in enumerate([b"a", b"b"]):
             db.execute(ENTRY, (name, "directory", 0, number, 1, 2, 3, 4, "skipped", None, None, None, None, None))
@@ -65,10 +73,12 @@ def _files(store: ScanStore, source: Path) -> None:
     with store.change() as db:
         row = (b"broken.bin", "file", 70, 20, 1, 2, 3, 4, "unreadable", "error", "Input/output error", 5, 64, None)
         db.execute(ENTRY, row)
-        store.log("file", path=b"broken.bin", ordinal=0, state="unreadable", reason="error", errno=5, offset=64)
+        store.log(
+            "file", path=b"broken.bin", ordinal=0, state="unreadable", size=70, reason="error", errno=5, offset=64
+        )
         row = (b"link", "symlink", 8, 21, 1, 2, 3, 4, "skipped", "symlink", None, None, None, None)
         db.execute(ENTRY, row)
-        store.log("file", path=b"link", ordinal=0, state="skipped", reason="symlink", errno=None, offset=None)
+        store.log("file", path=b"link", ordinal=0, state="skipped", size=8, reason="symlink")
         store.log("finished", counts={})
 
 
@@ -87,8 +97,10 @@ def _fingerprints(store: ScanStore) -> None:
             if frames:
                 db.execute("INSERT INTO media VALUES (?, 'mov', 'h264', 64, 48, 3000, ?, 0)", (identity, frames))
                 db.executemany(FRAME, [(identity, *row) for row in rows])
-            count, digest = frames_sha256(iter(rows))
-            store.log("fingerprints", sha256=sha256, media=kind, frames=count, frames_sha256=digest, reason=reason)
+            told = {"reason": reason} if reason else {}
+            if frames:
+                told["frames_sha256"] = frames_sha256((row[0], FrameHash(*row[1:])) for row in rows)
+            store.log("fingerprints", sha256=sha256, media=kind, frames=frames, **told)
 
 
 def _matches(store: ScanStore) -> None:
@@ -99,10 +111,11 @@ def _matches(store: ScanStore) -> None:
             " '{}')",
             (list_sha256,),
         )
-        store.log("list", name="L", sha256=list_sha256, format="vics-2.0", entries=9)
+        store.log("list", name="L", file="l.json", sha256=list_sha256, format="vics-2.0", of="material", entries=9)
         db.execute("INSERT INTO hit VALUES (1, 1, 'md5', 3, '1', NULL, NULL, NULL, NULL, NULL)")
         db.execute("INSERT INTO hit VALUES (1, 1, 'pdq', 4, '1', 2, 3, 9, 90, 'mirrored')")
         db.executemany("INSERT INTO cluster VALUES (?, 1)", [(1,), (2,)])
         db.execute("INSERT INTO method_error VALUES ('pdq', 'decoy', 100, 0, '{}')")
+        store.log("error_measured", method="pdq", trial="decoy", tried=100, wrong=0)
         for method in ("md5", "pdq"):
-            store.log("matched", list=list_sha256, method=method, hits=1)
+            store.log("matched", list="L", sha256=list_sha256, method=method, hits=1, not_recorded=0)

@@ -41,3 +41,12 @@ class MadeScan:
 def made_scan(folder: Path):
     with new_or_unfinished(folder) as store:
         yield MadeScan(store)
+
+
+def listed(folder: Path, name: str, hashes: np.ndarray):
+    """A compiled list of these PDQ hashes."""
+    from geldspur.evidence.lists import make_list
+
+    file = folder / f"{name}.txt"
+    file.write_text("".join(f"{value.tobytes().hex()}\n" for value in hashes))
+    return make_list(file, folder / f"{name}.list", format="pdq")

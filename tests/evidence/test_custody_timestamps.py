@@ -51,6 +51,7 @@ def test_a_request_is_carried_out_and_the_answer_back(scan, authority, tmp_path)
     assert state == "ok" and "(verified by openssl ts)" in words
 
 
+@pytest.mark.assertion("EV-CU-09", "A lost or changed time stamp is found.")
 def test_a_server_answers_at_once_and_a_lost_or_changed_stamp_is_found(scan, authority, tmp_path):
     with authority.serving() as url:
         run("seal", scan, "--timestamp-url", url)

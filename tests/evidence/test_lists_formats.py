@@ -1,4 +1,4 @@
-"""Each format of hash lists, in the shapes that public code writes and reads. All digests here are of invented bytes."""
+"""Each format of hash lists, in the shapes that public code writes and reads. All digests are of invented bytes."""
 
 import base64
 import gzip
@@ -8,7 +8,9 @@ import sqlite3
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from geldspur.cli.app import app
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.lists import make_list
 
@@ -39,6 +41,9 @@ def rows_of(found, kind, digests):
     return answer
 
 
+@pytest.mark.assertion(
+    "EV-LI-04", "Categories of a VICS 2.0 set are kept with the country that gives them their meaning."
+)
 def test_a_vics_2_set_keeps_its_categories_with_their_country(tmp_path):
     photodna = base64.b64encode(bytes(range(144))).decode()
     media = [
@@ -93,6 +98,7 @@ def test_a_case_of_vics_1_is_read_media_by_media(tmp_path, version):
     assert any("--scheme" in note for note in found.notes)
 
 
+@pytest.mark.assertion("EV-LI-05", "Records of a list that can't be read are counted and named.")
 def test_records_that_can_not_be_read_are_counted_and_named(tmp_path):
     media = [
         {"MediaID": 1, "MD5": "no digest", "Category": 1},
@@ -110,6 +116,13 @@ def test_records_that_can_not_be_read_are_counted_and_named(tmp_path):
         "record 4: holds no hash",
         "record 5: AlternativeHashes is no list; the rest of it was kept",
     ]
+
+
+def test_names_of_fields_may_be_spelt_in_lower_case_and_numbers_may_be_absurd(tmp_path):
+    records = f'{{"md5": "{text(1)}", "category": 2.0}}, {{"md5": "{text(2)}", "category": 1e999999999}}'
+    found = compiled(tmp_path, f'{{"value": [{records}]}}')
+    assert rows_of(found, "md5", [digest(1), digest(2)]) == {0: [0], 1: [1]}
+    assert (found.category(0), found.category(1)) == ("2", "1E+999999999")
 
 
 @pytest.mark.parametrize("cut", [1, 40, 200])
@@ -139,7 +152,7 @@ NCMEC = """<?xml version="1.0" encoding="UTF-8" standalone="yes"?>
   <image><member id="42">Example Member</member><timestamp>2017-10-24T15:00:00Z</timestamp><id>image1</id>
    <classification>A1</classification>
    <fingerprints><md5>{md5}</md5><sha1>{sha1}</sha1><pdna>a1a1</pdna><pdq>{pdq}</pdq></fingerprints>
-   <feedback><negativeFeedback type="Sha1"><members><member id="7">Other</member></members></negativeFeedback></feedback>
+   <feedback><negativeFeedback type="Sha1"><member id="7">Other</member></negativeFeedback></feedback>
   </image>
   <image><member id="42">M</member><id>image2</id><fingerprints><pdna>aa</pdna></fingerprints></image>
   <image><member id="42">M</member><timestamp>2017-10-24T15:00:00Z</timestamp><id>gone</id>
@@ -273,6 +286,7 @@ def nsrl(path, rows, view=False):
     db.close()
 
 
+@pytest.mark.assertion("EV-LI-06", "NSRL sets are taken for lists of known harmless files.")
 @pytest.mark.parametrize("view", [False, True])
 def test_nsrl_is_benign_and_counts_a_file_once(tmp_path, view):
     def row(number, package):
@@ -309,7 +323,8 @@ def test_the_old_text_of_nsrl_is_benign_too(tmp_path):
 PLAIN = {
     "bare": f"{text(1)}\n{text(2).upper()}\n",
     "crlf and comments": f"# made by hand\r\n\r\n{text(1)}\r\n#\r\n{text(2)}",
-    "md5sum": f"{text(1)}  a file.mp4\n\\{text(2)} *b\\\\c.mp4\n",
+    "md5sum": f"{text(1)}  a\tfile, {text(3)}.mp4\n\\{text(2)} *b\\\\c.mp4\n",
+    "csv without a header": f"{text(1)},{text(3)},7\n{text(2)},b,{text(3)}\n",
     "bsd": f"MD5 (a (1).mp4) = {text(1)}\nMD5 (b) = {text(2)}\n",
     "typed": f"video_md5 {text(1)}\nmd5 {text(2)}\n",
     "csv": f"name,md5\n\"a, b\",{text(1)}\nc,{text(2).upper()}\n",
@@ -344,10 +359,26 @@ def test_a_bad_line_is_told_by_its_number_and_the_rest_is_kept(tmp_path):
     lines = [text(n) for n in range(1000)]
     lines[700] = "not a digest"
     lines[800] += "0"
+    lines[900] = "\\"
     found = compiled(tmp_path, "\n".join(lines))
-    assert (found.entries, found.rejected) == (998, 2)
-    assert [reason.split(":")[0] for reason in found.reasons] == ["line 701", "line 801"]
-    assert rows_of(found, "md5", [digest(0), digest(701), digest(999)]) == {0: [0], 1: [700], 2: [997]}
+    assert (found.entries, found.rejected) == (997, 3)
+    assert [reason.split(":")[0] for reason in found.reasons] == ["line 701", "line 801", "line 901"]
+    assert rows_of(found, "md5", [digest(0), digest(701), digest(999)]) == {0: [0], 1: [700], 2: [996]}
+
+
+def test_a_line_without_end_is_rejected_and_the_next_one_is_read(tmp_path):
+    found = compiled(tmp_path, f"{text(1)}\n{'x' * 9_000_000}\n{text(2)}\nbad\n")
+    assert (found.entries, found.rejected) == (2, 2)
+    assert found.reasons[0] == "line 2: longer than 1,048,576 bytes" and found.reasons[1].startswith("line 4:")
+    assert rows_of(found, "md5", [digest(1), digest(2)]) == {0: [0], 1: [1]}
+
+
+def test_hashdeep_files_may_follow_each_other_if_their_columns_agree(tmp_path):
+    part = f"%%%% HASHDEEP-1.0\n%%%% size,md5,filename\n3,{text(1)},/a\n"
+    assert compiled(tmp_path, part * 2).entries == 2
+    (tmp_path / "mixed").write_text(part + part.replace("md5", "sha1"))
+    with pytest.raises(UsageError, match="second header"):
+        make_list(tmp_path / "mixed", tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -371,6 +402,22 @@ def test_a_packed_list_that_is_cut_is_refused(tmp_path):
     packed = gzip.compress("\n".join(text(n) for n in range(500)).encode())
     with pytest.raises(GeldspurError, match="to its end"):
         compiled(tmp_path, packed[:-9])
+
+
+def test_commands_make_show_and_check_a_list(tmp_path):
+    name = "lis\u202etxt.esrever\x1b[31m"
+    (tmp_path / name).write_text(f"{text(1)}\nbroken\n")
+    out = str(tmp_path / "out")
+    run = CliRunner().invoke
+    made = run(app, ["evidence", "lists", "make", str(tmp_path / name), "--out", out, "--kind", "benign"])
+    assert made.exit_code == 0 and made.output.isascii() and "\x1b" not in made.output
+    assert "1 records rejected" in made.output and "line 2: no digest" in made.output
+    assert "known to be harmless" in run(app, ["evidence", "lists", "show", out]).output
+    shown = json.loads(run(app, ["evidence", "lists", "show", out, "--json"]).output)
+    assert (shown["entries"], shown["rejected"], shown["kind"]) == (1, 1, "benign")
+    assert json.loads(run(app, ["evidence", "lists", "check", out, "--json"]).output)["sound"] is True
+    (tmp_path / "out" / "md5.tail").write_bytes(bytes(8))
+    assert isinstance(run(app, ["evidence", "lists", "check", out]).exception, GeldspurError)
 
 
 def test_a_format_that_the_content_is_not_is_refused(tmp_path):

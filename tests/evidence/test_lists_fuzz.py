@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_lists_formats import NCMEC, PLAIN, US, nsrl, text
 
@@ -16,6 +16,7 @@ from geldspur.evidence.lists import make_list
 
 
 def _nsrl_bytes():
+    """A whole database, as small as SQLite makes one."""
     with tempfile.TemporaryDirectory() as name:
         rows = [(text(n, "sha256"), text(n, "sha1"), text(n), "a", 1) for n in range(40)]
         nsrl(Path(name) / "x.db", rows)
@@ -43,8 +44,8 @@ SAMPLES = {
     "gzip": gzip.compress(PLAIN["bare"].encode() * 20),
     **{name: content.encode() for name, content in PLAIN.items()},
 }
-_PIECES = [b'"', b"{", b"}", b"[", b"]", b",", b"\n", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"<", b"&a;", b"null", b"1e999",
-           b"-", b'"MD5":', b'"value":{', b"<!DOCTYPE a>", b"9" * 400, b"\\ud800", b"%%%% "]  # fmt: skip
+_PIECES = [b'"', b"{", b"}", b"[", b"]", b",", b"\n", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"<", b"&a;", b"null",
+           b"1e999", b"-", b'"MD5":', b'"value":{', b"<!DOCTYPE a>", b"9" * 400, b"\\ud800", b"%%%% "]  # fmt: skip
 
 
 @st.composite
@@ -67,7 +68,7 @@ def mutated(draw, sample):
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_a_mutated_list_is_counted_or_refused(name):
-    @settings(max_examples=80, deadline=None)
+    @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     @given(content=mutated(SAMPLES[name]))
     def run(content):
         with tempfile.TemporaryDirectory() as folder:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import geldspur
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.lists import make_list, open_list
 from geldspur.evidence.lists.kernels import find_all, spread
@@ -29,6 +30,7 @@ def forged(kind):
     return st.tuples(st.just(kind), st.builds(bytes.__add__, parts, tails))
 
 
+@pytest.mark.assertion("EV-LI-01", "Look-ups in a compiled list give what a dictionary of the same entries gives.")
 @settings(max_examples=60, deadline=None)
 @given(
     listed=st.lists(st.one_of(*map(forged, WIDTH)), min_size=1, max_size=80),
@@ -59,6 +61,7 @@ def test_find_equals_a_dictionary_and_the_bytes_do_not_depend_on_the_chunks(list
         found.verify()
 
 
+@pytest.mark.assertion("EV-LI-02", "All entries of one digest are reported, not the first alone.")
 def test_a_thousand_entries_of_one_digest_are_all_reported(tmp_path):
     (tmp_path / "list.txt").write_text(f"{'ab' * 16}\n" * 1000 + f"{'ac' * 16}\n")
     found = make_list(tmp_path / "list.txt", tmp_path / "out", run=64)
@@ -119,13 +122,14 @@ def copy_of(sound, target):
 COLUMNS = ["md5.prefix", "md5.tail", "md5.rows", "md5.table", "pdq.hash", "pdq.rows", "pdq.quality", "category"]
 
 
+@pytest.mark.assertion("EV-LI-03", "A changed byte of a compiled list is found by its check.")
 @pytest.mark.parametrize("name", COLUMNS)
 def test_any_changed_byte_is_found_by_the_check(sound, tmp_path, name):
     damaged = copy_of(sound, tmp_path / "damaged")
     content = bytearray((damaged / name).read_bytes())
     content[len(content) // 2] ^= 0x04
     (damaged / name).write_bytes(content)
-    with pytest.raises(GeldspurError, match="not the file that the manifest describes|damaged"):
+    with pytest.raises(GeldspurError, match=r"not the file that the manifest describes|damaged"):
         open_list(damaged).verify()
 
 
@@ -163,6 +167,7 @@ def test_a_damaged_table_costs_answers_and_never_reads_outside():
         assert (found_query == found_row).all()
 
 
+SOURCE = Path(geldspur.__file__).parents[1]
 CHILD = """
 import resource, sys
 from pathlib import Path
@@ -186,7 +191,7 @@ def test_memory_does_not_grow_with_the_list(tmp_path):
             file.write("]}")
         made = subprocess.run(
             [sys.executable, "-c", CHILD, str(path), str(tmp_path / f"out{count}")],
-            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": "src"}, cwd=Path(__file__).parents[2],
+            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONPATH": str(SOURCE)},
         )  # fmt: skip
         entries, peaks[count] = map(int, made.stdout.split())
         assert entries == count

@@ -15,7 +15,8 @@ from geldspur.evidence.matching.mih import MultiIndex
 bits = st.integers(0, 255)
 
 
-@settings(max_examples=150)
+@pytest.mark.assertion("EV-MA-01", "The near search finds exactly what comparison of all pairs finds.")
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 2**32 - 1),
     radius=st.integers(0, 31),
@@ -42,6 +43,7 @@ def worst_placed(random, distance):
     return places[:distance]
 
 
+@pytest.mark.assertion("EV-MA-02", "A pair at the threshold's distance is found, and one at a bit more is not.")
 @pytest.mark.parametrize("radius", [0, 1, 14, 15, 16, 30, 31])
 def test_the_last_bit_of_the_radius_counts_however_the_flips_lie(radius):
     random = np.random.default_rng(radius)

@@ -32,6 +32,9 @@ def mirror(value):
     return np.frombuffer(reversed_bits(value), np.uint8)
 
 
+@pytest.mark.assertion(
+    "EV-MA-03", "A near match tells N of M frames, and distance, quality and variant of its nearest pair."
+)
 def test_near_hits_count_pictures_and_tell_the_nearest_pair(scan, pictures):
     a, b, c, d = pictures[:4]
     film = scan.content(
@@ -55,7 +58,9 @@ def test_near_hits_count_pictures_and_tell_the_nearest_pair(scan, pictures):
     ]
     assert found[still].hits == [NearHit(still, 5, 1, 12, 55, "plain")]
     assert searchable(db)[film] == 6
-    assert contents_near(db, index) == {film, still}
+    assert contents_near(db, index, set(searchable(db))) == {film, still}
+    first = next(iter(searchable(db)))
+    assert contents_near(db, index, {first}) == {film, still} & {first}
 
 
 def test_a_picture_taken_at_two_stages_counts_once(scan, pictures):
@@ -67,6 +72,7 @@ def test_a_picture_taken_at_two_stages_counts_once(scan, pictures):
     assert searchable(db) == {film: 2}
 
 
+@pytest.mark.assertion("EV-MA-04", "Near matches do not depend on how the work is divided.")
 def test_hits_do_not_depend_on_how_the_work_is_cut(scan, pictures, monkeypatch):
     random = np.random.default_rng(2)
     for number in range(30):
@@ -122,6 +128,7 @@ def test_copies_of_a_video_are_one_and_are_named_by_the_lowest_digest(scan, pict
     assert flat not in set().union(*groups.values())
 
 
+@pytest.mark.assertion("EV-MA-05", "Videos that share a title and black frames alone are not counted as one.")
 def test_strangers_are_not_chained_by_a_title_or_a_copy_between_them(scan, pictures):
     title, black = pictures[200], pictures[201]
     strangers = [film(scan, f"film {n}", [title, black, *pictures[10 * n : 10 * n + 6]]) for n in range(14)]

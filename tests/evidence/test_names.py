@@ -26,6 +26,7 @@ def test_a_name_is_shown_without_its_tricks(name, text):
     assert is_plain(name) == (name.decode("utf-8", "replace") == text)
 
 
+@pytest.mark.assertion("EV-SC-14", "Any file name is shown on one printable line, and its bytes can be told back.")
 @given(st.binary(max_size=40) | st.text(st.characters(exclude_categories=["Cs"])).map(str.encode))
 def test_every_name_can_be_told_back_and_is_one_printable_line(name):
     text = shown(name)

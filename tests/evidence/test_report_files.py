@@ -16,10 +16,11 @@ import pytest
 from pypdf import PdfReader
 from report_sample import CLOCK, HOSTILE, LIST_A, LIST_D, make_scan
 
-from geldspur.errors import UsageError
+from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.names import raw, shown
 from geldspur.evidence.report import write_report
-from geldspur.evidence.store import DATABASE, open_to_read
+from geldspur.evidence.report.rows import utc
+from geldspur.evidence.store import DATABASE, open_to_read, open_to_write
 
 NAMES = {
     "case-uco.jsonld", "files.csv", "hits.csv", "lists.csv", "manifest.json", "numbers.csv", "report.json",
@@ -160,11 +161,11 @@ def test_the_levels_stay_apart(made):
     }  # fmt: skip
     sentences = [hit["sentence"] for hit in hits]
     assert (
-        "Same video by 2 of 2 searchable frames as entry 40 of list Agency A, version 2025-11: nearest pair at "
+        "Same video by 2 of 2 searchable frames as entry 40 of list “Agency A”, version 2025-11: nearest pair at "
         "distance 14, quality 95, mirrored; reported there as category “2” (scheme US)."
     ) in sentences
     assert (
-        "Identical file by MD5 to entry 3 of list Agency B, version 7; reported there as category “A” (scheme UK)."
+        "Identical file by MD5 to entry 3 of list “Agency B”, version 7; reported there as category “A” (scheme UK)."
     ) in sentences
     levels = {row["path"]: row["level"] for row in table(folder / "out", "files.csv")}
     assert levels["videos/known.mp4"] == "identical"  # although frames match too
@@ -252,8 +253,20 @@ def test_the_report_goes_to_a_place_of_its_own(tmp_path):
         write_report(scan, tmp_path / "photos")
     with pytest.raises(UsageError, match="replace the scan"):
         write_report(scan, tmp_path)
+    with open_to_write(scan), pytest.raises(GeldspurError, match="another process is writing"):
+        write_report(scan, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
     assert list(source.iterdir()) == []
     assert (tmp_path / "photos" / "a.txt").read_text() == "kept"
+
+
+def test_times_keep_their_places_and_leave_no_calendar():
+    assert utc(1_700_000_000_000_000_000) == "2023-11-14T22:13:20Z"
+    assert utc(1_700_000_000_120_000_000) == "2023-11-14T22:13:20.120Z"
+    assert utc(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"
+    assert utc(-1) == "1969-12-31T23:59:59.999999999Z"
+    assert utc(None) is None
+    assert "out of the calendar" in str(utc(2**63 * 1000))
 
 
 def test_the_command_prints_the_chain(made, tmp_path):

@@ -36,6 +36,7 @@ def _states(out):
     return {path: values for path, *values in rows(out, "SELECT path, state, reason, errno FROM entry")}
 
 
+@pytest.mark.assertion("EV-SC-11", "A file that vanishes or is replaced between walk and reading is recorded as such.")
 def test_what_happens_between_walk_and_reading_is_told(walked, tmp_path):
     (walked / "a_link").unlink()  # the first of three names: the next one is read for both
     (walked / "back\\slash").write_bytes(b"not what was walked")
@@ -83,6 +84,9 @@ def test_a_folder_that_cannot_be_listed_is_recorded(tmp_path):
     assert next(walk, None) is None
 
 
+@pytest.mark.assertion(
+    "EV-SC-08", "A file that can't be read is recorded with the error's number and the place of the first bad read."
+)
 def test_a_bad_read_is_told_with_errno_and_place():
     source = FolderSource(Path(f"/proc/{os.getpid()}"))  # its `mem` can be opened, and not read at 0
     outcome, _ = digest_file(lambda: source.open(b"mem", {}), Job(1, b"mem", {}, None, None, None, None), Reader())
@@ -99,6 +103,7 @@ class _Bad(io.BytesIO):
         return count
 
 
+@pytest.mark.assertion("EV-SC-09", "The digest of a part of a file is never given for the file's.")
 @pytest.mark.parametrize("good", [5000, BIG + 4096])
 def test_the_digest_of_a_part_is_never_told(good):
     job = Job(1, b"x", {}, good + 100, None, None, None)
@@ -110,6 +115,7 @@ def test_the_digest_of_a_part_is_never_told(good):
     assert whole.digests.md5.hex() == "a63c90cc3684ad8b0a2176a6a8fe9005"  # ten zero bytes, by md5sum
 
 
+@pytest.mark.assertion("EV-SC-10", "A file that changes while it is read gets no digest, and is recorded as changed.")
 def test_a_file_that_changes_while_it_is_read_gets_no_digest(tmp_path):
     file = tmp_path / "log"
     file.write_bytes(bytes(300_000))

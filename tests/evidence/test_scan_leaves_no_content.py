@@ -48,6 +48,9 @@ def _content(root):
     return {piece for piece in pieces if len(set(piece)) > 8}
 
 
+@pytest.mark.assertion(
+    "EV-SC-06", "No file of a scan directory holds 64 consecutive bytes of a scanned file's content."
+)
 def test_no_output_holds_a_run_of_any_content(media, tmp_path):
     said = scanned(media, "--out", tmp_path / "scan")
     assert said["media"].get("video", 0) >= 2
@@ -58,6 +61,9 @@ def test_no_output_holds_a_run_of_any_content(media, tmp_path):
         assert not any(data[at : at + RUN // 2] in pieces for at in range(len(data)))
 
 
+@pytest.mark.assertion(
+    "EV-SC-05", "A scan opens nothing for writing but its own directory and the program's own compiled kernels."
+)
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
 def test_nothing_outside_the_scan_directory_is_opened_for_writing(media, tmp_path):
     scanned(media, "--out", tmp_path / "warm")  # compiles Python and kernels, which lie outside

@@ -7,6 +7,7 @@ from geldspur.evidence.store import new_or_unfinished, open_to_read
 from geldspur.proof.chainlog import breaks
 
 
+@pytest.mark.assertion("EV-CU-01", "Rows and the log's record of them are written together or not at all.")
 def test_a_failed_change_leaves_neither_rows_nor_records(tmp_path):
     with new_or_unfinished(tmp_path / "scan") as store:
         with store.change() as db:
@@ -25,6 +26,7 @@ def test_a_failed_change_leaves_neither_rows_nor_records(tmp_path):
         assert not list(breaks(records))
 
 
+@pytest.mark.assertion("EV-CU-02", "An edited record of the log is found by its number.")
 def test_an_edited_record_is_found_by_its_number(tmp_path):
     with new_or_unfinished(tmp_path / "scan") as store:
         for number in range(5):

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from time_authority import Authority
 
 from geldspur.errors import GeldspurError
 from geldspur.proof import timestamps
+from time_authority import Authority
 
 DIGEST = hashlib.sha256(b"the head of a log").digest()
 pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="needs openssl")

@@ -69,6 +69,8 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA trusted_schema = OFF")
+    db.execute("PRAGMA temp_store = MEMORY")  # no file outside the scan directory
+    db.execute("PRAGMA cache_size = -65536")  # digests fall anywhere in their indexes
     if not read_only:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")

@@ -99,6 +99,7 @@ def test_rubbish_behind_a_signature_is_refused(head, rest):
     read_as_a_scan_does(head + rest)
 
 
+@pytest.mark.assertion("EV-AR-05", "Archives cut off at any of sixty places each are survived within the limits.")
 def test_every_cut_of_every_archive_is_survived():
     tracemalloc.start()
     for data in SEEDS.values():

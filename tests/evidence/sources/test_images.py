@@ -143,9 +143,17 @@ def compare_with_fls(image: Path, source: ImageSource, prefix: bytes = b"", star
             content = stream.read()
         assert len(content) == entry.size
         assert content == run("icat", "-o", str(start // SECTOR), image, address(entry)), entry.path
+    elsewhere = {entry.place["meta"] for entry in read}
+    for entry in entries:  # what is said to have no data has none for the peer either
+        if entry.skip == "no data" and entry.place["meta"] not in elsewhere:
+            command = ["icat", "-o", str(start // SECTOR), image, address(entry)]
+            assert not subprocess.run(command, check=False, capture_output=True).stdout, entry.path
     return read
 
 
+@pytest.mark.assertion(
+    "EV-IM-01", "Files of an ext4 image, deleted ones too, are those that fls and icat of The Sleuth Kit give."
+)
 @needs("mkfs.ext4", "debugfs", "fls", "icat")
 def test_an_ext4_image_lists_and_reads_as_fls_and_icat_do(tree, tmp_path):
     image = ext4(tree, tmp_path / "disk.raw")
@@ -166,6 +174,34 @@ def test_an_ext4_image_lists_and_reads_as_fls_and_icat_do(tree, tmp_path):
     assert source.describe()["volume"].endswith("16777216 bytes, ext4")
 
 
+@pytest.mark.assertion("EV-IM-06", "A deleted file without a name any more is read as an orphan.")
+@needs("mkfs.ext4", "debugfs", "mkfs.vfat", "fls", "icat")
+def test_a_file_without_a_name_any_more_is_read_as_an_orphan(tree, tmp_path):
+    image = ext4(tree, tmp_path / "disk.raw")
+    data = bytearray(image.read_bytes())
+    name = data.index(b"\x08\x01gone.bin")  # its entry in the folder: inode, lengths, type, name
+    data[name - 6 : name + 10] = bytes(16)
+    image.write_bytes(data)
+    source = ImageSource(image)
+    (orphan,) = [entry for entry in compare_with_fls(image, source) if entry.path.startswith(b"$OrphanFiles/")]
+    with source.open(orphan.path, orphan.place) as stream:
+        assert orphan.deleted and stream.read() == (tree / "sub/deep/gone.bin").read_bytes()
+
+
+@pytest.mark.assertion("EV-IM-07", "A deleted name never gets the content of the file that took its inode.")
+@needs("mkfs.ext4", "debugfs", "fls", "icat")
+def test_a_deleted_name_never_gets_another_files_content(tree, tmp_path):
+    image = ext4(tree, tmp_path / "disk.raw")
+    (tmp_path / "new").write_bytes(b"another file's content")
+    run("debugfs", "-w", "-R", f"write {tmp_path / 'new'} new", image)
+    source = ImageSource(image)
+    read = {entry.path: entry for entry in compare_with_fls(image, source)}
+    gone = next(entry for entry in source.walk() if entry.path == b"sub/deep/gone.bin")
+    assert gone.place == read[b"new"].place  # the freed inode was taken
+    assert (gone.skip, gone.detail) == ("no data", "its record was given to another file since")
+
+
+@pytest.mark.assertion("EV-IM-02", "Alternate data streams of an NTFS image are entries.")
 @needs("mkfs.ntfs", "ntfscp", "fls", "icat")
 def test_an_ntfs_image_gives_its_alternate_streams_as_entries(tree, tmp_path):
     image = ntfs(tree, tmp_path / "disk.raw")
@@ -177,6 +213,24 @@ def test_an_ntfs_image_gives_its_alternate_streams_as_entries(tree, tmp_path):
     assert next(entry for entry in source.walk() if entry.path == b"$BadClus:$Bad").skip == "special"
 
 
+@needs("mkfs.ntfs", "ntfscp", "fls", "icat")
+def test_a_record_of_ntfs_that_is_no_longer_in_use_is_a_deleted_file(tree, tmp_path):
+    image = ntfs(tree, tmp_path / "disk.raw")
+    record = next(entry.place["meta"] for entry in ImageSource(image).walk() if entry.path == b"large.bin")
+    data = bytearray(image.read_bytes())
+    table = struct.unpack_from("<Q", data, 0x30)[0] * data[13] * SECTOR
+    data[table + 1024 * record + 0x16] &= 0xFE  # the flag "in use"
+    image.write_bytes(data)
+    source = ImageSource(image)
+    read = {entry.path: entry for entry in compare_with_fls(image, source)}
+    orphan = read[b"$OrphanFiles/large.bin"]
+    assert orphan.deleted and orphan.inode is None
+    with source.open(orphan.path, orphan.place) as stream:
+        assert stream.read() == (tree / "sub/large.bin").read_bytes()
+    assert next(entry for entry in source.walk() if entry.path == b"large.bin").skip == "no data"
+
+
+@pytest.mark.assertion("EV-IM-03", "Deleted files of a FAT image are flagged, and its times are told to have no zone.")
 @needs("mkfs.vfat", "fls", "icat")
 def test_a_fat_image_gives_deleted_files_and_times_without_a_zone(tmp_path, monkeypatch):
     monkeypatch.setenv("TZ", "America/New_York")
@@ -189,6 +243,7 @@ def test_a_fat_image_gives_deleted_files_and_times_without_a_zone(tmp_path, monk
     assert not any(entry.path.startswith((b"$MBR", b"$FAT")) for entry in source.walk())
 
 
+@pytest.mark.assertion("EV-IM-04", "Raw, split raw and E01 images of one disk give the same entries.")
 @needs("mkfs.ext4", "debugfs", "mkfs.ntfs", "ntfscp", "mkfs.vfat", "fls", "icat", "ewfacquire")
 def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
     lvm = bytes(512) + b"LABELONE".ljust(24, b"\0") + b"LVM2 001" + bytes(3000)
@@ -235,6 +290,7 @@ def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
         ImageSource(tmp_path / "split.002").describe()
 
 
+@pytest.mark.assertion("EV-IM-05", "A damaged chunk of an E01 image is an error, and is not read as zeros.")
 @needs("mkfs.ext4", "debugfs", "ewfacquire")
 @pytest.mark.parametrize("compression", ["none", "fast"])
 def test_a_damaged_chunk_of_an_e01_is_an_error_and_not_zeros(tree, tmp_path, compression):
@@ -259,6 +315,29 @@ def test_a_damaged_chunk_of_an_e01_is_an_error_and_not_zeros(tree, tmp_path, com
     assert states[b"sub/large.bin"] == 5 and states[b"hello.txt"] == 6 and states[b"sparse"] == 3_000_003
     with pytest.raises(OSError, match="fails its checksum"):
         source.verify_stored()
+
+
+@needs("mkfs.ext4", "debugfs", "mkfs.ntfs", "ntfscp")
+def test_damaged_file_systems_end_in_entries_and_errors_only(tree, tmp_path):
+    some = random.Random(7)
+    for make in (ext4, ntfs):
+        whole = make(tree, tmp_path / "whole").read_bytes()[: 3 * MIB]  # the later part of the files is cut off
+        used = [at for at in range(0, len(whole), 64) if whole[at : at + 64].strip(b"\0")]
+        for _ in range(25):
+            data = bytearray(whole)
+            for _ in range(40):
+                data[some.choice(used) + some.randrange(64)] = some.choice([0, 255, some.randrange(256)])
+            (tmp_path / "damaged").write_bytes(data)
+            source = ImageSource(tmp_path / "damaged")
+            for count, entry in enumerate(source.walk()):
+                assert count < 10_000
+                if entry.kind == "file" and entry.skip is None and entry.error is None:
+                    try:
+                        with source.open(entry.path, entry.place) as stream:
+                            stream.read(1 << 20)
+                    except OSError:
+                        pass
+            source.close()
 
 
 def digests(source: ImageSource) -> list[tuple[bytes, str]]:

@@ -1,5 +1,6 @@
 """Commands of `geldspur evidence` about custody: seal a scan, and verify that it is still what was scanned."""
 
+import secrets
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from geldspur.cli.keys import PassphraseFile, passphrase_from
-from geldspur.cli.output import Json, say, show_json
+from geldspur.cli.output import Json, progress, say, show_json
 from geldspur.errors import GeldspurError
 
 ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")]
@@ -45,28 +46,31 @@ def seal(
     from geldspur.proof.keys import find_private, read_private
 
     signer = read_private(find_private(key), lambda: passphrase_from(passphrase_file)) if key else None
-    kept = []
+    only_keep = timestamp_response is not None and not (key or timestamp_request or timestamp_url)
     with open_to_write(folder) as store:
-        sealed = seal_scan(store, signer)
-        digest = bytes.fromhex(sealed.head)
+        sealed = None if only_keep else seal_scan(store, signer)
         responses = [timestamp_response.read_bytes()] if timestamp_response else []
-        if timestamp_url:
-            responses.append(timestamps.ask(timestamp_url, digest))
+        if sealed and timestamp_url:
+            responses.append(timestamps.ask(timestamp_url, bytes.fromhex(sealed.head)))
         kept = [stamps.keep(store, response) for response in responses]
-    if timestamp_request:
-        timestamp_request.write_bytes(timestamps.request(digest))
+    if sealed and timestamp_request:
+        timestamp_request.write_bytes(timestamps.request(bytes.fromhex(sealed.head)))
     if as_json:
-        show_json(asdict(sealed) | {"timestamps": [{"record": seq, "time": str(stamp.time)} for seq, stamp in kept]})
+        stamped = [{"record": seq, "states": stamps.utc(stamp)} for seq, stamp in kept]
+        show_json((asdict(sealed) if sealed else {}) | {"timestamps": stamped})
         return
-    say(f"sealed up to record {sealed.seq:,} of the log, hash {sealed.head}")
-    say(f"manifest.json, SHA-256 {sealed.manifest_sha256}")
-    say(f"signed by {sealed.signed_by}" if sealed.signed_by else "not signed: geldspur evidence seal DIR --key NAME")
-    for seq, stamp in kept:
-        say(f"time-stamp of record {seq:,} kept: it states {stamp.time:%Y-%m-%dT%H:%M:%SZ}, not verified here")
-    if timestamp_request:
+    if sealed:
+        say(f"sealed up to record {sealed.seq:,} of the log, hash {sealed.head}")
+        say(f"manifest.json, SHA-256 {sealed.manifest_sha256}")
         say(
-            f"{timestamp_request}: request for the hash above; bring the answer back with --timestamp-response FILE.tsr"
+            f"signed by {sealed.signed_by}"
+            if sealed.signed_by
+            else "not signed now: geldspur evidence seal DIR --key NAME"
         )
+    for seq, stamp in kept:
+        say(f"time-stamp of record {seq:,} kept: it states {stamps.utc(stamp)}, which `evidence verify` checks")
+    if timestamp_request:
+        say(f"{timestamp_request}: a request for this hash; bring the answer back with --timestamp-response FILE.tsr")
 
 
 def verify(
@@ -78,17 +82,35 @@ def verify(
         Path | None,
         typer.Option("--timestamp-ca", metavar="FILE.pem", help="Certificates of the time-stamp authority."),
     ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--source", metavar="PATH", help="Read files of the source again.")
+    ] = None,
+    sample: Annotated[
+        str, typer.Option("--sample", metavar="SHARE", help="How many of them: a share chosen by chance.")
+    ] = "5%",
+    all_files: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    seed: Annotated[
+        int | None, typer.Option("--seed", metavar="N", help="Draw the sample that an earlier run printed.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="OUT", help="Check a report that was made of the scan.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a scan against its log and its seal, and its files against the source. Nothing is written."""
+    from geldspur.evidence.custody import Against, Sample
     from geldspur.evidence.custody import verify as verify_scan
     from geldspur.proof.keys import find_public
 
-    verdict = verify_scan(
-        folder,
+    seed = secrets.randbelow(1 << 32) if seed is None else seed
+    against = Against(
         key=find_public(key) if key else None,
         authorities=timestamp_ca.read_bytes() if timestamp_ca else None,
+        source=source,
+        sample=Sample(1, seed) if all_files else Sample.parse(sample, seed),
+        report=report,
     )
+    verdict = verify_scan(folder, against, progress(as_json))
     failed = verdict.first_failed
     if as_json:
         show_json({"verified": failed is None, "checks": [asdict(check) for check in verdict.checks]})

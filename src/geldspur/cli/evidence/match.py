@@ -10,7 +10,7 @@ from geldspur.cli.output import Json, progress, say, show_json
 
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
-    from geldspur.evidence.matching.compare import ListResult, MatchReport
+    from geldspur.evidence.matching.compare import ListResult, MatchReport, MethodResult
     from geldspur.progress import Progress
 
 ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="The scan directory.")]
@@ -33,26 +33,31 @@ def match(
     kind: Annotated[
         Kind | None, typer.Option(help="What lists given as files hold: known material, or what is known as harmless.")
     ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="The format of lists given as files; else recognised by their content.")
+    ] = None,
     no_error: Annotated[
         bool, typer.Option("--no-error", help="Don't measure chance matches and misses with made lists and clips.")
     ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare a scan with hash lists, exactly and nearly; cluster what looks alike; measure the methods' error."""
+    from geldspur.evidence.custody.seal import seal_after_work
     from geldspur.evidence.matching.compare import match as compare
     from geldspur.evidence.store import open_to_write
 
     shown = progress(as_json)
     with open_to_write(folder) as store:
-        opened = [_opened(folder, path, kind, shown) for path in lists]
+        opened = [_opened(folder, path, kind, format, shown) for path in lists]
         report = compare(store, opened, errors=not no_error, progress=shown)
+        seal_after_work(store)
     if as_json:
         show_json(report)
     else:
         _show(report)
 
 
-def _opened(folder: Path, path: Path, kind: Kind | None, shown: "Progress") -> "HashList":
+def _opened(folder: Path, path: Path, kind: Kind | None, format: str | None, shown: "Progress") -> "HashList":
     """A compiled list, or the list of a file, compiled into the scan directory unless it is there already."""
     import shutil
 
@@ -64,10 +69,10 @@ def _opened(folder: Path, path: Path, kind: Kind | None, shown: "Progress") -> "
     out = folder / "lists" / ListFile(path, shown).digest().hex()
     if out.is_dir():
         found = open_list(out)
-        if kind in (None, found.kind) and found.file_name == path.name:
+        if kind in (None, found.kind) and format in (None, found.format) and found.file_name == path.name:
             return found
         shutil.rmtree(out)
-    return make_list(path, out, kind=kind, progress=shown)
+    return make_list(path, out, kind=kind, format=format, progress=shown)
 
 
 def _show(report: "MatchReport") -> None:
@@ -82,23 +87,29 @@ def _show_list(result: "ListResult") -> None:
     meaning = "known material" if result.kind == "material" else "known as harmless"
     say(f"\n{result.name} ({meaning}, {result.entries:,} entries, sha256 {result.sha256})")
     for found in result.methods:
-        if not found.entries:
-            say(f"  {found.method}: the list holds none, nothing could be found")
-            continue
-        what = "near" if found.method == "pdq" else "identical"
-        line = f"  {found.method}: {found.contents:,} contents {what}, by {found.hits:,} pairs of content and entry"
-        if found.least_distance is not None:
-            line += f"; least distance {found.least_distance} bits"
-        if found.weak:
-            line += f"; {found.weak:,} of them weakly, by frames of quality 50 to 59 only"
-        if found.not_recorded:
-            line += f"; {found.not_recorded:,} pairs counted and not recorded"
-        say(line)
+        if found.entries:
+            say(f"  {_told(found)}")
+    if missing := [found.method for found in result.methods if not found.entries]:
+        say(f"  the list holds no {', '.join(missing)}: nothing could be found by them")
     if result.unmatchable:
         kinds = ", ".join(f"{count:,} {name}" for name, count in sorted(result.unmatchable.items()))
-        say(f"  not searched, because they can't be compared here: {kinds}")
+        say(f"  entries that can't be compared here: {kinds}")
+    for note in result.notes:
+        say(f"  note: {note}")
     if not result.contents:
         say("  nothing in the scan matched this list")
+
+
+def _told(found: "MethodResult") -> str:
+    what = "near" if found.method == "pdq" else "identical"
+    line = f"{found.method}: {found.contents:,} contents {what}, in {found.hits:,} pairs of content and entry"
+    if found.least_distance is not None:
+        line += f"; least distance {found.least_distance} bits"
+    if found.weak:
+        line += f"; {found.weak:,} of them weakly, by frames of quality 50 to 59 only"
+    if found.not_recorded:
+        line += f"; {found.not_recorded:,} pairs counted and not recorded"
+    return line
 
 
 def _show_errors(report: "MatchReport") -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, console, progress, show_json
+from geldspur.cli.output import Json, progress, say, show_json
 
 
 def register(app: typer.Typer) -> None:
@@ -33,8 +33,8 @@ def report(
     by_name = {figure.name: figure for figure in written.figures}
     for name in _CHAIN:
         if name in by_name:
-            console.print(by_name[name].sentence, markup=False)
-    console.print(f"written to {out}", markup=False)
+            say(by_name[name].sentence)
+    say(f"written to {out}" + ("" if no_pdf else f"; read {out / 'report.pdf'} first"))
 
 
 _CHAIN = (

@@ -5,7 +5,8 @@ source is named, the files themselves. Verifying writes nothing.
 """
 
 from geldspur.evidence.custody.checks import Check
-from geldspur.evidence.custody.seal import Sealed, seal
-from geldspur.evidence.custody.verify import Verdict, verify
+from geldspur.evidence.custody.seal import Sealed, seal, seal_after_work
+from geldspur.evidence.custody.source import Sample
+from geldspur.evidence.custody.verify import Against, Verdict, verify
 
-__all__ = ["Check", "Sealed", "Verdict", "seal", "verify"]
+__all__ = ["Against", "Check", "Sample", "Sealed", "Verdict", "seal", "seal_after_work", "verify"]

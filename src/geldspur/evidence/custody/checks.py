@@ -40,12 +40,6 @@ def not_checked(name: str, why: str) -> Check:
     return Check(name, "not checked", why)
 
 
-def shown(path: bytes) -> str:
-    """A name from the evidence, safe to print: odd bytes and invisible characters as escapes."""
-    text = path.decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)[:300]
-
-
 @contextmanager
 def untouched(folder: Path) -> Iterator[sqlite3.Connection]:
     """The database of a scan, opened so that nothing in its folder changes.

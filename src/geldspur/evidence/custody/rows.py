@@ -6,11 +6,14 @@ digests or the reason), `fingerprints` and `deep` (the content's media, its fram
 """
 
 import hashlib
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from geldspur.evidence.custody.checks import Check, events, judged, not_checked, shown
+from geldspur.evidence.custody.checks import Check, events, judged, not_checked
+from geldspur.evidence.names import shown
+from geldspur.evidence.store import SCHEMA
 
 _DIGESTS = ("md5", "sha1", "sha256", "blake3")
 _ENTRY = """
@@ -35,6 +38,24 @@ def frames_sha256(rows: Iterator[tuple[Any, ...]]) -> tuple[int, str]:
     return count, hashed.hexdigest()
 
 
+def check_about(db: sqlite3.Connection) -> Check:
+    """What was scanned with what is as the scan's first record says."""
+    begun = next((record for _, record in events(db, newest_first=False) if record.get("kind") == "begun"), None)
+    if begun is None:
+        return Check("about", "failed", "no record of the log says what was scanned")
+    about = dict(db.execute("SELECT key, value FROM about"))
+
+    def problems() -> Iterator[str]:
+        if about.get("schema") != SCHEMA:
+            yield "the schema's number is not this program's"
+        for key in ("source", "source_kind", "tool", "options", "describe"):
+            stated = begun.get(key)
+            if about.get(key) != (json.dumps(stated, sort_keys=True) if isinstance(stated, dict) else stated):
+                yield f"{key} is not as the log says"
+
+    return judged("about", problems(), f"{about.get('source')!a}, scanned by {about.get('tool')}, as the log says")
+
+
 def check_files(db: sqlite3.Connection) -> Check:
     """Each row of a file is as its record says; none is without a record, no record without a row."""
     settled = db.execute("SELECT count(*) FROM entry WHERE kind <> 'directory' AND state <> 'found'").fetchone()[0]
@@ -43,7 +64,7 @@ def check_files(db: sqlite3.Connection) -> Check:
         seen = bytearray((db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0) + 1)
         missing = set[tuple[bytes, int]]()
         for seq, record in events(db, newest_first=True):
-            if record.get("kind") != "file":
+            if record.get("kind") not in ("file", "directory"):
                 continue
             path, ordinal = bytes.fromhex(record["path"]), record["ordinal"]
             row = db.execute(_ENTRY, (path, ordinal)).fetchone()
@@ -66,14 +87,12 @@ def _differences(record: dict[str, Any], row: tuple[Any, ...]) -> Iterator[str]:
     _, state, reason, errno, offset, size, content_size, *digests = row
     if state != record["state"]:
         yield "the state"
-    if state != "hashed":
-        if (reason, errno, offset) != (record.get("reason"), record.get("errno"), record.get("offset")):
-            yield "the reason"
-        return
-    if "size" in record and not size == content_size == record["size"]:
+    if (reason, errno, offset) != (record.get("reason"), record.get("errno"), record.get("offset")):
+        yield "the reason"
+    if size != record.get("size") or (None not in (size, content_size) and content_size != size):
         yield "the size"
     for name, found in zip(_DIGESTS, digests, strict=True):
-        if name in record and record[name] != found:
+        if (found or None) != record.get(name):  # SQLite gives the hex of NULL as an empty text
             yield f"the {name.upper()}"
 
 
@@ -138,8 +157,9 @@ def check_matches(db: sqlite3.Connection) -> Check:
             if record.get("kind") == "list" and record["sha256"] not in listed:
                 listed[record["sha256"]] = seq
                 yield from _list_problems(db, seq, record)
-            elif record.get("kind") == "matched" and record.get("list") in lists:
-                matched.setdefault((record["list"], record["method"]), record["hits"])
+            elif record.get("kind") == "matched":
+                recorded = record["hits"] - record.get("not_recorded", 0)
+                matched.setdefault((record["sha256"], record["method"]), recorded)
         yield from (
             f"no record of the log tells of the list {sha256}" for sha256 in sorted(lists.keys() - listed.keys())
         )
@@ -159,12 +179,33 @@ def check_matches(db: sqlite3.Connection) -> Check:
 
 def _list_problems(db: sqlite3.Connection, seq: int, record: dict[str, Any]) -> Iterator[str]:
     row = db.execute(
-        "SELECT name, format, entries FROM hash_list WHERE sha256 = ?", (bytes.fromhex(record["sha256"]),)
+        "SELECT name, file_name, format, kind, entries FROM hash_list WHERE sha256 = ?",
+        (bytes.fromhex(record["sha256"]),),
     ).fetchone()
     if row is None:
         yield f"the row of the list {record['sha256']} was deleted (record {seq})"
-    elif row != (record["name"], record["format"], record["entries"]):
+    elif row != tuple(record[name] for name in ("name", "file", "format", "of", "entries")):
         yield f"the row of the list {record['sha256']} is not as record {seq} says"
+
+
+def check_errors(db: sqlite3.Connection) -> Check:
+    """Each measured error is as its record says."""
+    rows = {
+        (method, trial): (tried, wrong)
+        for method, trial, tried, wrong in db.execute("SELECT method, trial, tried, wrong FROM method_error")
+    }
+    stated = dict[tuple[str, str], tuple[int, int]]()
+    for _, record in events(db, newest_first=False):
+        if record.get("kind") == "error_measured":
+            stated[record["method"], record["trial"]] = record["tried"], record["wrong"]
+    if not rows and not stated:
+        return not_checked("error rates", "none was measured")
+    wrong = (
+        f"{method}, {trial}: the row is not as the log says"
+        for method, trial in sorted(rows.keys() | stated.keys())
+        if rows.get((method, trial)) != stated.get((method, trial))
+    )
+    return judged("error rates", wrong, f"{len(rows):,} measured error rates are as the log says")
 
 
 def check_sums(db: sqlite3.Connection) -> Check:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from geldspur import __version__
-from geldspur.errors import GeldspurError
+from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.custody.tables import (
     DIGESTS,
     IDS,
@@ -62,6 +62,7 @@ def seal(store: ScanStore, key: PrivateKey | None = None) -> Sealed:
 
     Raises:
         GeldspurError: the log's chain is broken, or rows changed that no record tells of.
+        UsageError: the last seal is signed, the scan changed, and there is no key to sign the new one.
     """
     broken = next(breaks(store.db.execute("SELECT seq, event, hash FROM log ORDER BY seq")), None)
     if broken is not None:
@@ -70,25 +71,40 @@ def seal(store: ScanStore, key: PrivateKey | None = None) -> Sealed:
             where=str(store.folder / DATABASE),
             todo="take the scan from a copy, or scan again",
         )
-    _checkpoint(store)
-    last = last_checkpoint(store.db)
-    assert last is not None
-    seq, head, stated = last
+    signed = key is None and is_signed(store.folder)
+    seq, head, stated = _checkpoint(store, new_one=not signed)
     with replacing(store.folder / LOG) as file:
         file.writelines(log_lines(store.db, seq))
     content = _manifest(store.folder, seq, head, stated)
     path = store.folder / MANIFEST
-    changed = not path.is_file() or path.read_bytes() != content
+    if signed and path.read_bytes() != content:
+        raise _signed(store.folder)
     with replacing(path) as file:
         file.write(content)
-    signature = store.folder / SIGNATURE
     if key is not None:
-        with replacing(signature) as file:
+        with replacing(store.folder / SIGNATURE) as file:
             file.write(signing.sign(content, signing.EVIDENCE, key))
-    elif changed:
-        signature.unlink(missing_ok=True)  # it is one of an older manifest
     fingerprint = key.public.fingerprint if key else None
     return Sealed(seq, head.hex(), manifest.digest(MANIFEST, content).sha256, fingerprint)
+
+
+def seal_after_work(store: ScanStore) -> None:
+    """Seal anew what a command has added, unless the last seal is signed: that one only its signer replaces."""
+    if not is_signed(store.folder):
+        seal(store)
+
+
+def is_signed(folder: Path) -> bool:
+    """Whether somebody signed the last seal."""
+    return (folder / MANIFEST).is_file() and (folder / SIGNATURE).is_file()
+
+
+def _signed(folder: Path) -> UsageError:
+    return UsageError(
+        "the last seal is signed, and the scan changed since",
+        where=str(folder / SIGNATURE),
+        todo="sign the new seal with --key, or put manifest and signature aside",
+    )
 
 
 def last_checkpoint(db: sqlite3.Connection) -> tuple[int, bytes, dict[str, Any]] | None:
@@ -116,7 +132,8 @@ def state(db: sqlite3.Connection) -> dict[str, Any]:
     }
 
 
-def _checkpoint(store: ScanStore) -> None:
+def _checkpoint(store: ScanStore, *, new_one: bool) -> tuple[int, bytes, dict[str, Any]]:
+    """The checkpoint that stands for the scan as it is: the last one, or a new one where work went on since."""
     with store.change() as db:
         now, last = state(db), last_checkpoint(db)
         if last is not None:
@@ -129,8 +146,13 @@ def _checkpoint(store: ScanStore) -> None:
                 )
             later = db.execute("SELECT event FROM log WHERE seq > ?", (seq,))
             if all(json.loads(event)["kind"] == "timestamp" for (event,) in later):
-                return
+                return last
+        if not new_one:
+            raise _signed(store.folder)
         store.log("checkpoint", **now)
+        made = last_checkpoint(db)
+    assert made is not None
+    return made
 
 
 def _manifest(folder: Path, seq: int, head: bytes, stated: Mapping[str, Any]) -> bytes:

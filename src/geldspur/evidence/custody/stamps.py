@@ -40,7 +40,7 @@ def keep(store: ScanStore, response: bytes) -> tuple[int, timestamps.Stamp]:
     with replacing(store.folder / FOLDER / name) as file:
         file.write(response)
     with store.change():
-        store.log("timestamp", of=seq, file=name, sha256=sha256, states=_utc(stamp))
+        store.log("timestamp", of=seq, file=name, sha256=sha256, states=utc(stamp))
     return seq, stamp
 
 
@@ -81,14 +81,15 @@ def _one(folder: Path, record: dict[str, Any], digest: bytes, authorities: bytes
         stamp = timestamps.read(response)
         if stamp.digest != digest:
             raise timestamps.BadTimestamp("it stamps another record")
-        return f"record {record['of']} is said to have been there at {_utc(stamp)}"
+        return f"record {record['of']} is said to have been there at {utc(stamp)}"
     stamp, by = timestamps.verify(response, digest, authorities)
-    return f"record {record['of']} was there at {_utc(stamp)} (verified by {by})"
+    return f"record {record['of']} was there at {utc(stamp)} (verified by {by})"
 
 
 def _stamped(db: sqlite3.Connection) -> Iterator[tuple[int, dict[str, Any]]]:
     return ((seq, record) for seq, record in events(db, newest_first=False) if record.get("kind") == "timestamp")
 
 
-def _utc(stamp: timestamps.Stamp) -> str:
+def utc(stamp: timestamps.Stamp) -> str:
+    """The time that it states."""
     return stamp.time.isoformat().replace("+00:00", "Z")

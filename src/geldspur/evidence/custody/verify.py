@@ -5,8 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from geldspur.errors import GeldspurError
 from geldspur.evidence.custody import chain, rows, stamps
-from geldspur.evidence.custody.checks import Check, untouched
+from geldspur.evidence.custody.checks import Check, not_checked, untouched
+from geldspur.evidence.custody.source import Sample, check_source
+from geldspur.progress import SILENT, Progress
 from geldspur.proof.keys import PublicKey
 
 
@@ -22,30 +25,65 @@ class Verdict:
         return next((check for check in self.checks if check.state == "failed"), None)
 
 
-def verify(folder: Path, *, key: PublicKey | None = None, authorities: bytes | None = None) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Against:
+    """What a scan is compared with beside itself; what is None is not compared.
+
+    `key`: who must have signed. `authorities`: certificates (PEM) of time-stamp authorities. `source` and `sample`:
+    where the files are, and how many of them to read again. `report`: a report that was made of the scan.
+    """
+
+    key: PublicKey | None = None
+    authorities: bytes | None = None
+    source: Path | None = None
+    sample: Sample | None = None
+    report: Path | None = None
+
+
+def verify(folder: Path, against: Against | None = None, progress: Progress = SILENT) -> Verdict:
     """Check a scan directory; nothing in it is written.
 
-    `key`: who must have signed. `authorities`: certificates (PEM) of time-stamp authorities that the user trusts.
-
     Raises:
-        UsageError: the folder holds no scan.
+        UsageError: the folder holds no scan, or the source is none.
         GeldspurError: its database can't be opened.
     """
+    known = against or Against()
     with untouched(folder) as db:
         checks = [
             *_guarded("database", lambda: chain.check_database(db)),
             *_guarded("log", lambda: chain.check_log(db)),
             *_guarded("manifest", lambda: chain.check_manifest(db, folder)),
-            *_guarded("signature", lambda: chain.check_signature(folder, key)),
-            *_guarded("timestamps", lambda: stamps.check_timestamps(db, folder, authorities)),
+            *_guarded("signature", lambda: chain.check_signature(folder, known.key)),
+            *_guarded("timestamps", lambda: stamps.check_timestamps(db, folder, known.authorities)),
             *_guarded("tables", lambda: chain.check_tables(db)),
+            *_guarded("about", lambda: rows.check_about(db)),
             *_guarded("files", lambda: rows.check_files(db)),
             *_guarded("contents", lambda: rows.check_contents(db)),
             *_guarded("fingerprints", lambda: rows.check_fingerprints(db)),
             *_guarded("matches", lambda: rows.check_matches(db)),
+            *_guarded("error rates", lambda: rows.check_errors(db)),
             *_guarded("sums", lambda: rows.check_sums(db)),
+            *_guarded("report", lambda: _report(db, folder, known.report)),
+            *_guarded("source", lambda: _source(db, known, progress)),
         ]
     return Verdict(checks)
+
+
+def _report(db: sqlite3.Connection, folder: Path, report: Path | None) -> Check:
+    if report is None:
+        return not_checked("report", "name it: --report OUT")
+    from geldspur.evidence.custody.reported import check_report
+
+    try:
+        return check_report(db, folder, report)
+    except (OSError, GeldspurError) as error:
+        return Check("report", "failed", str(error))
+
+
+def _source(db: sqlite3.Connection, known: Against, progress: Progress) -> list[Check]:
+    if known.source is None or known.sample is None:
+        return [not_checked("source", "no file was read again; name it: --source PATH")]
+    return check_source(db, known.source, known.sample, progress)
 
 
 def _guarded(name: str, check: Callable[[], Check | list[Check]]) -> list[Check]:

@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -113,21 +114,22 @@ def digest_of(value: Any, width: int) -> bytes | None:
 def quality_of(value: Any) -> int | None:
     """A PDQ quality, 0 to 100; None where the value is none."""
     try:
-        quality = int(value)
+        quality = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return quality if 0 <= quality <= 100 else None
+    return int(quality) if 0 <= quality <= 100 else None
 
 
 _KNOWN = {
     "md5": "md5", "sha1": "sha1", "sha256": "sha256", "pdq": "pdq",
     "photodna": "PhotoDNA", "pdna": "PhotoDNA", "photodna3": "PhotoDNA", "tmkpdqf": "TMK+PDQF", "tmk": "TMK+PDQF",
     "ssvhpdna": "SSVH-PDNA", "ssvhsaferhash": "SSVH-Safer", "netclean": "NetClean", "videntifier": "Videntifier",
-    "f1": "F1", "vpdq": "vPDQ", "videovpdq": "vPDQ",
+    "vpdq": "vPDQ", "videovpdq": "vPDQ",
 }  # fmt: skip
-_LONGEST_NAME = 40
+_LONGEST_NAME, _LONGEST_WORDS, _LARGEST = 40, 200, 1e9
 
 
+@lru_cache(maxsize=4096)
 def known_kind(name: str) -> str | None:
     """The kind of fingerprint that a name stands for: 'md5', 'sha1', 'sha256', 'pdq' or another known one's name."""
     return _KNOWN.get("".join(c for c in name.lower() if c.isalnum()))
@@ -136,8 +138,9 @@ def known_kind(name: str) -> str | None:
 def kind_of(name: Any) -> str:
     """As `known_kind`; where the name is not known, the name itself, fit to be printed."""
     text = name if isinstance(name, str) else "unnamed"
-    plain = "".join(c if c.isprintable() else "?" for c in text)[:_LONGEST_NAME].strip()
-    return known_kind(text) or plain or "unnamed"
+    if (known := known_kind(text[:_LONGEST_WORDS])) is not None:
+        return known
+    return "".join(c if c.isprintable() else "?" for c in text[:_LONGEST_NAME]).strip() or "unnamed"
 
 
 def add_hash(entry: Entry, name: Any, value: Any, quality: int = NO_QUALITY) -> None:
@@ -167,11 +170,13 @@ def finished(entry: Entry) -> Entry | Rejected:
     return Rejected(entry.where, entry.flaws[0] if entry.flaws else "holds no hash")
 
 
-def category_of(value: Any) -> str | None:
-    """A category as text: 1, 1.0 and "1" are the same, null and "" are none."""
+def words_of(value: Any) -> str | None:
+    """A list's own words, fit to be printed: 1, 1.0 and "1" are the same, null and "" are none."""
     if value is None or isinstance(value, bool | dict | list):
         return None
-    if isinstance(value, float | Decimal) and value == value // 1:
+    if isinstance(value, float | Decimal) and -_LARGEST < value < _LARGEST and value == int(value):
         value = int(value)
-    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(value)).strip()
-    return text[:200] or None
+    text = str(value)[: 2 * _LONGEST_WORDS].strip()
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+    return text[:_LONGEST_WORDS] or None

@@ -34,6 +34,8 @@ class _Digests:
 class HashList:
     """A hash set in the form that look-ups use. Rows number the list's entries from 0.
 
+    To another process hand `folder`, not this: its columns would be copied.
+
     `kind`: 'material', or 'benign' for known-harmless files. `version`, `made` and `scheme` (whose category numbers
     these are) are the list's own words. `counts`: digests by kind. `unmatchable`: entries that hold only fingerprints
     that can't be compared here, by those fingerprints' names. `excluded`: digests left out, by why. `rejected`: records
@@ -175,11 +177,14 @@ def open_list(folder: Path) -> HashList:
         raise GeldspurError(
             f"the list has schema {fields.get('schema')}, this program reads {SCHEMA}", where=str(path), todo=_TODO
         )
-    _check_sizes(folder, files)
     content = {key: value for key, value in fields.items() if key not in ("schema", "category_names")}
-    found = HashList(folder=folder, **{**content, "sha256": bytes.fromhex(fields["sha256"])}, _files=files)
-    found._names = fields["category_names"]
-    _map(found, {entry.path for entry in files})
+    try:
+        _check_sizes(folder, files)
+        found = HashList(folder=folder, **{**content, "sha256": bytes.fromhex(fields["sha256"])}, _files=files)
+        found._names = fields["category_names"]
+        _map(found, {entry.path for entry in files})
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, "the manifest does not describe a list") from error
     return found
 
 

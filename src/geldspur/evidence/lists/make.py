@@ -20,6 +20,7 @@ from geldspur.evidence.lists.entry import (
     Item,
     ListKind,
     Rejected,
+    words_of,
 )
 from geldspur.evidence.lists.formats import begin
 from geldspur.evidence.lists.hashlist import MANIFEST, SCHEMA, HashList, open_list
@@ -69,8 +70,8 @@ def make_list(
         source.check_unchanged()
         tally.finish({
             "schema": SCHEMA,
-            "name": name or file.name.removesuffix(".gz").rsplit(".", 1)[0] or file.name,
-            "file_name": os.fsencode(file.name).decode("utf-8", "backslashreplace"),
+            "name": _printable(name or file.name.removesuffix(".gz").rsplit(".", 1)[0] or file.name),
+            "file_name": _printable(file.name),
             "sha256": digest.hex(),
         }, kind, scheme)  # fmt: skip
         partial.replace(out)
@@ -78,6 +79,12 @@ def make_list(
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return open_list(out)
+
+
+def _printable(name: str) -> str:
+    """A file's name with what can't be printed, or would change the order of what is, as escapes."""
+    text = os.fsencode(name).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(slots=True)
@@ -164,7 +171,7 @@ class _Tally:
             )
         names = [path for column in self.digests.values() for path in column.finish()]
         names += self.pdq.finish() + self.category.finish()
-        scheme = scheme or self.facts.scheme
+        scheme = words_of(scheme or self.facts.scheme)
         if self.category.codes and scheme is None:
             self.facts.notes.append(_NO_SCHEME)
         excluded = {
@@ -174,8 +181,8 @@ class _Tally:
         }
         fields = about | {
             "format": self.facts.format,
-            "version": self.facts.version,
-            "made": self.facts.made,
+            "version": words_of(self.facts.version),
+            "made": words_of(self.facts.made),
             "scheme": scheme,
             "kind": kind or self.facts.kind,
             "entries": self.entries,

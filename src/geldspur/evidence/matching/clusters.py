@@ -1,8 +1,9 @@
 """Which contents of one scan look alike: U unique by their bytes, V visually distinct.
 
-Contents are taken by falling number of distinct pictures, then by digest. Each joins the leader that it is most alike
-to, or becomes a leader itself. So every content is alike to its leader, and strangers are never chained through a
-third; two copies that are each alike to a third one only may count as two.
+Contents are taken by falling number of distinct pictures, then by digest, in blocks. Each joins the leader that it
+shares most pictures with, first of the blocks before, then of its own, or becomes a leader itself. So every content is
+alike to its leader, and strangers are never chained through a third; two copies that are each alike to a third one only
+may count as two.
 
 Alike are two images of which one variant lies within 31 bits of the other, and two videos if of the pictures of the
 one that has fewer at least half, and at least two, match the other's; a video of a single picture is alike only to one
@@ -39,6 +40,9 @@ class _Content:
     pictures: int
 
 
+_Found = defaultdict[int, list[_Content]]  # by picture of one content: contents that have it too
+
+
 def clusters(db: sqlite3.Connection, progress: Progress = SILENT) -> list[tuple[int, int]]:
     """(content, content of the lowest sha256 in its cluster) for each with a searchable picture, by digest."""
     contents = sorted(_contents(db), key=lambda content: (-content.pictures, content.sha256, content.id))
@@ -58,19 +62,25 @@ def clusters(db: sqlite3.Connection, progress: Progress = SILENT) -> list[tuple[
 
 
 def _place(block: list[_Content], leaders: "_Leaders", leader_of: dict[int, _Content]) -> None:
-    """Decide for each content of a block, in order, whom it joins."""
+    """Decide for each content of a block whom it joins: a leader of the blocks before, else one of its own block."""
+    rest: list[tuple[_Content, _Found]] = []
+    for content, found in zip(block, leaders.matches(block), strict=True):
+        if leader := _most_alike(content, found):
+            leader_of[content.id] = leader
+        else:
+            rest.append((content, found))
+    if not rest:
+        return
+    fresh = [content for content, _ in rest]
     inner = _Leaders()
-    inner.take(block)
-    known, near = leaders.matches(block), inner.matches(block)
-    for place, content in enumerate(block):
-        found: dict[int, list[_Content]] = defaultdict(list)
-        for matches in (known[place], near[place]):
-            for picture, others in matches.items():
-                found[picture] += [other for other in others if leader_of.get(other.id) is other]
+    inner.take(fresh)
+    for (content, found), near in zip(rest, inner.matches(fresh), strict=True):
+        for picture, others in near.items():
+            found[picture] += [other for other in others if leader_of.get(other.id) is other]
         leader_of[content.id] = _most_alike(content, found) or content
 
 
-def _most_alike(content: _Content, found: dict[int, list[_Content]]) -> _Content | None:
+def _most_alike(content: _Content, found: _Found) -> _Content | None:
     """The leader to join, by the leaders in which each of the content's pictures is found."""
     common = {picture for picture, others in found.items() if len(others) > COMMON}
     if len(common) == content.pictures:
@@ -115,15 +125,15 @@ class _Leaders:
             hashes = np.concatenate([content.hashes[content.target] for content in held])
             self._levels.append((MultiIndex(hashes), held, owner))
 
-    def matches(self, block: list[_Content]) -> list[dict[int, list[_Content]]]:
+    def matches(self, block: list[_Content]) -> list[_Found]:
         """For each content of the block, by picture: the contents held that it is near to, each once."""
-        found: list[dict[int, list[_Content]]] = [{} for _ in block]
+        found: list[_Found] = [defaultdict(list) for _ in block]
         hashes = np.concatenate([content.hashes for content in block])
         place = np.repeat(np.arange(len(block)), [len(content.hashes) for content in block])
         picture = np.concatenate([content.picture for content in block])
         for index, held, owner in self._levels:
             for query, other in _near(index, hashes, owner, place << 32 | picture):
-                found[query >> 32].setdefault(query & 0xFFFFFFFF, []).append(held[other])
+                found[query >> 32][query & 0xFFFFFFFF].append(held[other])
         return found
 
 

@@ -47,6 +47,7 @@ class ListResult:
     kind: str
     entries: int
     unmatchable: dict[str, int]
+    notes: list[str]
     methods: list[MethodResult] = field(default_factory=list)
     contents: int = 0
 
@@ -95,11 +96,12 @@ def match(
 def _compare(
     store: ScanStore, hashes: HashList, pictures: dict[int, int], compared: int, progress: Progress
 ) -> ListResult:
+    methods = [MethodResult(method, hashes.counts.get(method, 0)) for method in (*METHODS, NEAR)]
     result = ListResult(
         hashes.name, hashes.file_name, hashes.sha256.hex(), hashes.format, hashes.kind, hashes.entries,
-        hashes.unmatchable, [MethodResult(method, hashes.counts.get(method, 0)) for method in (*METHODS, NEAR)],
+        hashes.unmatchable, hashes.notes, methods,
     )  # fmt: skip
-    by_method = {method.method: method for method in result.methods}
+    by_method = {method.method: method for method in methods}
     with store.change() as db:
         number = _enter(store, hashes)
         db.execute("DELETE FROM hit WHERE list = ?", (number,))
@@ -111,7 +113,7 @@ def _compare(
             by_method[method].contents = contents
         sql = "SELECT count(DISTINCT content) FROM hit WHERE list = ?"
         result.contents = db.execute(sql, (number,)).fetchone()[0]
-        for found in result.methods:
+        for found in methods:
             store.log(
                 "matched", list=hashes.name, sha256=hashes.sha256, method=found.method, entries=found.entries,
                 compared=len(pictures) if found.method == NEAR else compared, hits=found.hits,

@@ -8,7 +8,6 @@ does it and searched with the same threshold; a clip of which nothing is found w
 
 import io
 import json
-import math
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,12 +25,14 @@ from geldspur.evidence.matching.exact import METHODS
 from geldspur.evidence.matching.frames import LEAST_QUALITY, searchable
 from geldspur.evidence.matching.mih import MAX_RADIUS, Hashes, MultiIndex
 from geldspur.evidence.matching.near import contents_near
-from geldspur.evidence.media import fingerprint
+from geldspur.evidence.media.keyframes import fingerprint
 from geldspur.progress import SILENT, Progress
+from geldspur.rules import ErrorRate
 
 SEED = 20190516
 DECOYS = 2  # of each kind a list
-CLIPS = 8
+MOST_CONTENTS = 20_000  # searched in each decoy, the first by their digests, which is as good as at random
+CLIPS = 10
 NEAR = "pdq"
 _THREADS = 2  # clips at once; the answers don't depend on it
 
@@ -48,38 +49,37 @@ class Trial:
 
 
 def interval(wrong: int, tried: int) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson 1927, JASA 22:209); 0 to 1 where nothing was tried."""
-    if not 0 <= wrong <= tried:
-        raise ValueError(f"{wrong} of {tried} is no count")
-    if not tried:
-        return 0.0, 1.0
-    z = 1.959963984540054
-    rate, spread = wrong / tried, z * z / tried
-    middle = (rate + spread / 2) / (1 + spread)
-    reach = z * math.sqrt(rate * (1 - rate) / tried + spread / (4 * tried)) / (1 + spread)
-    return (0.0 if wrong == 0 else middle - reach), (1.0 if wrong == tried else middle + reach)
+    """Wilson's 95 % interval of the rate; 0 to 1 where nothing was tried."""
+    low, high = ErrorRate(tried - wrong, tried, "", "").interval
+    return 1 - high, 1 - low
 
 
 def decoys(
     db: sqlite3.Connection, lists: Sequence[HashList], progress: Progress = SILENT, seed: int = SEED
 ) -> Trial | None:
     """Chance matches of the near search over this scan's frames; None without frames or without PDQ hashes."""
-    contents = len(searchable(db))
+    among = set(list(searchable(db))[:MOST_CONTENTS])
     tried, wrong, told = 0, 0, []
     for hashes in sorted(lists, key=lambda one: one.sha256):
         listed, _ = hashes.pdq()
-        if not (contents and len(listed)):
+        if not (among and len(listed)):
             continue
         for number in range(DECOYS):
             random = np.random.default_rng([seed, number, *hashes.sha256])
             for kind, decoy in (("random", _random(random, len(listed))), ("permuted", _permuted(random, listed))):
                 label = f"decoy of {hashes.name}"[:26]
-                near = len(contents_near(db, MultiIndex(decoy), progress, label))
-                tried, wrong = tried + contents, wrong + near
+                near = len(contents_near(db, MultiIndex(decoy), among, progress, label))
+                tried, wrong = tried + len(among), wrong + near
                 told.append({"list": hashes.sha256.hex(), "hashes": len(listed), "kind": kind, "wrong": near})
     if not tried:
         return None
-    detail = {"seed": seed, "contents": contents, "radius": MAX_RADIUS, "least_quality": LEAST_QUALITY, "decoys": told}
+    detail = {
+        "seed": seed,
+        "contents": len(among),
+        "radius": MAX_RADIUS,
+        "least_quality": LEAST_QUALITY,
+        "decoys": told,
+    }
     return Trial(NEAR, "decoy", tried, wrong, detail)
 
 

@@ -27,7 +27,8 @@ def exact_hits(
             for place, method in enumerate(METHODS, start=1):
                 if not hashes.counts.get(method, 0):
                     continue
-                digests = np.frombuffer(b"".join(row[place] for row in batch), np.uint8).reshape(len(batch), -1)
+                joined = bytearray().join(row[place] for row in batch)  # bytes would be read-only: kernels again
+                digests = np.frombuffer(joined, np.uint8).reshape(len(batch), -1)
                 query, row = hashes.find(method, digests)
                 for at, entry in zip(query.tolist(), row.tolist(), strict=True):
                     yield batch[at][0], method, entry

@@ -98,7 +98,7 @@ def _queries(piece: list[tuple[int, int, int, list[bytes | None]]]) -> Queries:
                 data += value
     frames = np.array(frame, np.int64)
     return Queries(
-        np.frombuffer(bytes(data), np.uint8).reshape(-1, 32), np.array(content, np.int64), frames,
+        np.frombuffer(data, np.uint8).reshape(-1, 32), np.array(content, np.int64), frames,
         np.array(quality, np.int64), np.array(variant, np.int64),
         np.flatnonzero(np.append(frames[1:] != frames[:-1], True)) + 1,
     )  # fmt: skip

@@ -134,13 +134,14 @@ def _met_before(words, row, queries, q, k, quota):
 @njit(cache=True, nogil=True)
 def search_table(
     words, offsets, tags, ids, first, k, quota, radius, queries, segments, order,
-    out_query, out_row, out_distance, found,
+    out_query, out_row, out_distance, found, stop,
 ):  # fmt: skip
     """Find through table `k` what no table before it finds. Returns `found` plus the number of matches.
 
     Shapes: `words` uint64[n, 4]; `offsets` uint32[65537]; `tags` uint16[n + 32]; `ids` uint8[3n + 1]; `quota`
     int64[16], the sum `radius` + 1; `queries` uint64[q, 4] and their `segments` uint16[q, 16]; `order`: which of them,
-    in which order. Matches beyond the outputs' length are counted and not written. `first` is added to each row.
+    in which order. Matches beyond the outputs' length are counted and not written; beyond `stop` the search is given
+    up. `first` is added to each row.
     """
     held = np.int64(offsets[BUCKETS])
     if tags.size < held + LANES or ids.size <= 3 * held or words.shape[0] < held:
@@ -150,6 +151,8 @@ def search_table(
     allowed = quota[k] + quota[following] - 1
     pending = np.empty(_PENDING + LANES, np.int64)
     for at in range(order.size):
+        if found > stop:
+            break
         q = np.int64(order[at])
         value, tag = np.int64(segments[q, k]), np.int64(segments[q, following])
         if at + 1 < order.size:
@@ -204,9 +207,11 @@ def _verify(
 
 
 @njit(cache=True, nogil=True)
-def scan(words, first, radius, queries, order, out_query, out_row, out_distance, found):
+def scan(words, first, radius, queries, order, out_query, out_row, out_distance, found, stop):
     """As `search_table`, by comparison with every row: for queries that tables would not speed up."""
     for at in range(order.size):
+        if found > stop:
+            break
         q = np.int64(order[at])
         for row in range(words.shape[0]):
             distance = np.int64(_distance(words, row, queries, q))

@@ -22,6 +22,7 @@ MAX_RADIUS = 31
 _SHARD = 1 << 24  # rows whose number three bytes hold
 _BATCH = 8192  # queries that pass through a table together: neighbours then meet the same buckets in the cache
 _CAPACITY = 1 << 20  # matches that a batch may have before it is halved
+_EVERYTHING = 1 << 62
 
 Hashes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.int64]
@@ -80,10 +81,6 @@ class MultiIndex:
         starts = 0 if self._starts is None else self._starts.nbytes
         return self._words.nbytes + self._order.nbytes + starts + tables
 
-    def hashes(self) -> Hashes:
-        """The distinct hashes, uint8[d, 32]."""
-        return self._words.view(np.uint8)
-
     def spread(self, distinct: Rows) -> tuple[Rows, Rows]:
         """The rows in which distinct hashes were given: (place in `distinct`, row), int64[k] each, rows ascending."""
         if self._starts is None:
@@ -113,7 +110,7 @@ class MultiIndex:
         _check(queries)
         if not 0 <= radius <= MAX_RADIUS:
             raise UsageError(f"a radius of {radius} bits is not in 0 to {MAX_RADIUS}", todo="choose one that is")
-        words = np.ascontiguousarray(queries).view(np.uint64)
+        words = np.require(queries, requirements=["C", "A", "W"]).view(np.uint64)  # else kernels are compiled again
         borders = (
             np.arange(len(queries) + 1) if ends is None else np.unique(np.concatenate([[0], ends, [len(queries)]]))
         )
@@ -123,21 +120,22 @@ class MultiIndex:
         while at < len(borders) - 1:
             last = max(at + 1, int(np.searchsorted(borders, borders[at] + step, side="right")) - 1)
             begin, end = int(borders[at]), int(borders[last])
-            found = self._search(words[begin:end], radius, outputs)
-            if found > outputs.capacity and last - at > 1:
+            divisible = last - at > 1
+            found = self._search(words[begin:end], radius, outputs, outputs.capacity if divisible else _EVERYTHING)
+            if found > outputs.capacity and divisible:
                 step = max(1, (end - begin) // 2)
                 continue
             if found > outputs.capacity:
                 large = _Outputs(found)
-                self._search(words[begin:end], radius, large)
+                self._search(words[begin:end], radius, large, found)
                 yield large.matches(found, begin)
             elif found:
                 yield outputs.matches(found, begin)
             at = last
             step = min(_BATCH, step * 2)
 
-    def _search(self, queries: npt.NDArray[np.uint64], radius: int, outputs: "_Outputs") -> int:
-        """Fill the outputs; more matches than they hold are counted only."""
+    def _search(self, queries: npt.NDArray[np.uint64], radius: int, outputs: "_Outputs", stop: int) -> int:
+        """Fill the outputs; more matches than they hold are counted only, and more than `stop` are not looked for."""
         quota = _quotas(radius)
         segments = queries.view(np.uint16)
         found = 0
@@ -146,14 +144,14 @@ class MultiIndex:
             kernels.weigh(shard.offsets, quota, segments, weights)
             heavy = weights > len(shard.words)
             found = kernels.scan(
-                shard.words, shard.first, radius, queries, np.flatnonzero(heavy), *outputs.columns, found
+                shard.words, shard.first, radius, queries, np.flatnonzero(heavy), *outputs.columns, found, stop
             )
             light = np.flatnonzero(~heavy)
             for k in np.flatnonzero(quota):
                 order = light[np.argsort(segments[light, k], kind="stable")]
                 found = kernels.search_table(
                     shard.words, shard.offsets[k], shard.tags[k], shard.ids[k], shard.first, int(k), quota, radius,
-                    queries, segments, order, *outputs.columns, found,
+                    queries, segments, order, *outputs.columns, found, stop,
                 )  # fmt: skip
         return int(found)
 

@@ -62,17 +62,18 @@ def near_hits(
 
 
 def contents_near(
-    db: sqlite3.Connection, index: MultiIndex, progress: Progress = SILENT, label: str = "near search"
+    db: sqlite3.Connection, index: MultiIndex, among: set[int], progress: Progress = SILENT, label: str = "near search"
 ) -> set[int]:
-    """Which contents have a picture within 31 bits of any hash of the index."""
-    total = db.execute("SELECT count(*) FROM frame WHERE quality >= 50").fetchone()[0]
+    """Which of the contents `among`, the first by their digests, have a picture within 31 bits of any hash."""
     near: set[int] = set()
-    with progress.task(label, total, "frames") as task:
+    with progress.task(label, len(among), "contents") as task:
         for piece in queries(db):
+            if int(piece.content[0]) not in among:
+                break
             for matches in index.search(piece.hashes, MAX_RADIUS, piece.ends):
                 near.update(np.unique(piece.content[matches.query]).tolist())
-            task.advance(len(piece.ends))
-    return near
+            task.advance(int(np.sum(piece.content[1:] != piece.content[:-1])))
+    return near & among
 
 
 def _pairs(index: MultiIndex, rows: Ints, piece: Queries, task: Task) -> Iterator[tuple[int, Ints, Ints, Ints]]:

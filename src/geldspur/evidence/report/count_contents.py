@@ -171,7 +171,7 @@ def count_levels(counter: Counter) -> Iterator[Sum]:
 
 
 def count_near(counter: Counter) -> Iterator[Sum]:
-    """Say how strong the near matches are that no identical file backs."""
+    """Say how strong the near matches are that no identical file backs, and where levels touch each other."""
     best = (
         "SELECT content.id, max(hit.frames * 100.0 / max(hit.of_frames, 1)) AS percent, max(hit.quality) AS quality "
         "FROM content JOIN hit ON hit.content = content.id JOIN hash_list ON hash_list.id = hit.list "
@@ -188,4 +188,19 @@ def count_near(counter: Counter) -> Iterator[Sum]:
     ):
         sql = f"SELECT count(*) FROM ({best}) WHERE {where}"
         counter.count(f"near.{name}", f"Same by frames, not identical; {label}", sql, of="contents.near")
+    counter.count(
+        "unknown.alike",
+        "Unknown to the lists, but alike by frames to a content of this scan that a list of reported material knows",
+        "SELECT count(*) FROM content JOIN cluster ON cluster.content = content.id "
+        f"WHERE {LEVELS['unknown']} AND cluster.cluster IN (SELECT cluster.cluster FROM cluster "
+        "JOIN hit ON hit.content = cluster.content JOIN hash_list ON hash_list.id = hit.list "
+        "WHERE hash_list.kind = 'material')",
+        of="contents.unknown",
+    )
+    counter.count(
+        "contents.contested",
+        "Identical files of a list of reported material and of a list of known harmless files at once",
+        f"SELECT count(*) FROM content WHERE {LEVELS['identical']} AND {_BENIGN}",
+        of="contents.identical",
+    )
     yield Sum("contents.near", ("near.most", "near.some"))

@@ -4,7 +4,7 @@ import sqlite3
 
 from geldspur.evidence.report.count_files import literal, part_of_name
 from geldspur.evidence.report.figures import Counter
-from geldspur.evidence.report.lists import Listed, escaped
+from geldspur.evidence.report.lists import KINDS, Listed, escaped
 
 _METHOD_WORDS = {
     "sha256": "identical file by SHA-256",
@@ -16,7 +16,7 @@ _METHOD_WORDS = {
 
 def count_list(counter: Counter, db: sqlite3.Connection, one: Listed) -> None:
     """What one list knows. A list that knows nothing is told like any other."""
-    name, lead = f"list.{one.key}", f"List {one.title} ({one.kind})"
+    name, lead = f"list.{one.key}", f"List {one.title} ({KINDS[one.kind]})"
     sha256 = f"sha256 = x'{one.sha256.hex()}'"
     counter.count(
         f"{name}.entries", f"{lead}: entries", f"SELECT entries FROM hash_list WHERE {sha256}", noun="entries"
@@ -35,6 +35,8 @@ def count_list(counter: Counter, db: sqlite3.Connection, one: Listed) -> None:
                 counter, f"{name}.{method}", f"{lead}: {_METHOD_WORDS[method]}", f"{one.where} AND method = '{method}'"
             )
     _known(counter, f"{name}.identical", f"{lead}: identical file by any digest", f"{one.where} AND method <> 'pdq'")
+    if one.kind == "benign":
+        return
     for level, which in (("identical", "<>"), ("near", "=")):
         scope = f"{one.where} AND method {which} 'pdq'"
         categories = f"SELECT DISTINCT category FROM hit WHERE {scope} ORDER BY category"

@@ -15,7 +15,11 @@ from geldspur.rules.registry import ErrorRate
 
 FORMAT = "geldspur-evidence-report/1"
 # Records that change what a report says; a report bears the time of the last of them, not of its own making.
-_MAKING = ("begun", "resumed", "walked", "file", "fingerprints", "finished", "list", "matched", "deep")
+_MAKING = (
+    "begun", "resumed", "walked", "file", "members", "fingerprints", "finished", "list", "matched", "clustered",
+    "error_measured", "deep",
+)  # fmt: skip
+_ACTIONS = ("begun", "resumed", "finished", "matched", "deep")
 POPULATIONS = (("videos", "videos"), ("images", "images"), ("unfingerprinted", "contents without fingerprints"))
 
 
@@ -37,7 +41,7 @@ def state_of(store: ScanStore) -> State:
     ).fetchone()
     if last is None:
         raise GeldspurError("the scan's log tells of no scan", where=str(store.folder), todo="scan again")
-    actions = ", ".join(f"'{kind}'" for kind in _MAKING if kind not in ("file", "fingerprints"))
+    actions = ", ".join(f"'{kind}'" for kind in _ACTIONS)
     events = store.db.execute(
         f"SELECT event FROM log WHERE seq <= ? AND event ->> '$.kind' IN ({actions}) ORDER BY seq",
         (last[0],),
@@ -87,16 +91,26 @@ def document(
         "lists": [_list(one, by_name) for one in lists],
         "methods": [words.METHODS[method] for method in words.methods(lists)],
         "unknown": words.unknown(lists),
-        "not_searched": words.not_searched(by_name, lists),
+        "not_searched": [*words.not_searched(by_name, lists), *not_recorded(state, lists)],
         "errors": errors(store.db),
         "errors_not_measured": not_measured(store.db, lists),
         "figures": [asdict(figure) for figure in figures],
     }
 
 
+def not_recorded(state: State, lists: Sequence[Listed]) -> list[str]:
+    """Sentences on near entries beyond the limit of entries recorded a content, from the last match with each list."""
+    last = {(event.get("sha256"), event.get("method")): event for event in state.events if event["kind"] == "matched"}
+    return [
+        f"List {one.title}: {count:,} further entries lie near contents that have many such; no figure counts them."
+        for one in lists
+        if (count := last.get((one.sha256.hex(), "pdq"), {}).get("not_recorded"))
+    ]
+
+
 def not_measured(db: sqlite3.Connection, lists: Sequence[Listed]) -> list[str]:
     """Sentences on the error rates that nobody has measured."""
-    measured = {tuple(row) for row in db.execute("SELECT DISTINCT method, trial = 'decoy' FROM method_error")}
+    measured = set(db.execute("SELECT DISTINCT method, trial = 'decoy' FROM method_error"))
     told = []
     methods = words.methods(lists)
     if any(method != "pdq" for method in methods):

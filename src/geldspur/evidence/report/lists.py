@@ -7,6 +7,7 @@ from typing import Any
 
 from geldspur.evidence.names import shown
 
+KINDS = {"material": "reported material", "benign": "known harmless files"}
 DIGESTS = ("sha256", "sha1", "md5")
 _COLUMNS = ("id", "name", "file_name", "sha256", "format", "version", "made", "scheme", "kind", "entries")
 
@@ -46,7 +47,7 @@ class Listed:
     @property
     def title(self) -> str:
         """Name and version, as sentences cite it."""
-        name = escaped(self.name)
+        name = f"“{escaped(self.name)}”"
         return f"{name}, version {escaped(self.version)}" if self.version else f"{name}, no version stated"
 
 

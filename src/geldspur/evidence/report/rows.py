@@ -1,9 +1,10 @@
 """The scan's rows in the order of the outputs, by bytes of the path and ordinal, one at a time."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 
 from geldspur.evidence.names import shown
 from geldspur.evidence.report.cells import cell
@@ -12,7 +13,7 @@ from geldspur.evidence.report.count_contents import LEVELS
 _COLUMNS = (
     "entry.id, path, ordinal, kind, deleted, state, reason, detail, errno, error_offset, entry.size, allocated, "
     "entry.content, device, inode, links, born_ns, modified_ns, accessed_ns, changed_ns, times_from, parent, members, "
-    "report_name.number, content.sha256, content.sha1, content.md5, content.blake3, content.media, report_level.level, "
+    "number, names, content.sha256, content.sha1, content.md5, content.blake3, content.media, report_level.level, "
     "(SELECT alike.sha256 FROM content AS alike JOIN cluster ON alike.id = cluster.cluster "
     "WHERE cluster.content = entry.content)"
 )
@@ -25,7 +26,8 @@ _ENTRIES = (
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One name of the inventory. `number` counts the names of its content, in the order of paths."""
+    """One name of the inventory. It is the `number`-th of the `names` of its content, in the order
+    of paths."""
 
     id: int
     path: bytes
@@ -51,6 +53,7 @@ class Row:
     parent: int | None
     members: str | None
     number: int
+    names: int
     sha256: bytes | None
     sha1: bytes | None
     md5: bytes | None
@@ -99,9 +102,10 @@ class Rows:
         for statement in (
             "CREATE TEMP TABLE report_level (content INTEGER PRIMARY KEY, level TEXT NOT NULL)",
             f"INSERT INTO report_level SELECT id, {level} FROM content",
-            "CREATE TEMP TABLE report_name (entry INTEGER PRIMARY KEY, content INTEGER, number INTEGER NOT NULL)",
+            "CREATE TEMP TABLE report_name (entry INTEGER PRIMARY KEY, content INTEGER, number INTEGER, names INTEGER)",
             "INSERT INTO report_name SELECT id, content, "
-            "row_number() OVER (PARTITION BY content ORDER BY path, ordinal) FROM entry",
+            "row_number() OVER (PARTITION BY content ORDER BY path, ordinal), "
+            "count(*) OVER (PARTITION BY content) FROM entry",
             "CREATE INDEX temp.report_name_content ON report_name (content, number)",
         ):
             self.db.execute(statement)
@@ -118,15 +122,9 @@ class Rows:
         """Each content once, by its first name. `where` may look at content and report_level."""
         return self._rows(f"WHERE report_name.number = 1 AND entry.content IS NOT NULL AND {where}")
 
-    def names(self, content: int) -> Iterator[Row]:
-        """All names of a content."""
-        return self._rows(f"WHERE entry.content = {content:d}")
-
-    def count_names(self, content: int) -> int:
-        """How many names a content has."""
-        query = "SELECT count(*) FROM report_name WHERE content = ?"
-        count: int = self.db.execute(query, (content,)).fetchone()[0]
-        return count
+    def names(self, first: Row) -> Iterable[Row]:
+        """All names of a content, by its first."""
+        return (first,) if first.names == 1 else self._rows(f"WHERE entry.content = {first.content:d}")
 
     def hits(self, content: int, *, kinds: tuple[str, ...] = ("material", "benign")) -> list[Hit]:
         """What lists say of a content: lists of reported material first, digests before frames."""
@@ -164,11 +162,18 @@ def utc(nanoseconds: int | None) -> str | None:
     if nanoseconds is None:
         return None
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    try:
-        text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    except (ValueError, OverflowError, OSError):
+    days, second = divmod(seconds, 86_400)
+    day = _day(days)
+    if day is None:
         return f"{nanoseconds} ns since 1970, out of the calendar"
-    digits = f"{rest:09d}"
-    places = next(places for places in (0, 3, 6, 9) if not digits[places:].strip("0"))
-    year, tail = text.split("-", 1)
-    return f"{int(year):04d}-{tail}" + (f".{digits[:places]}" if places else "") + "Z"
+    digits = f"{rest:09d}".rstrip("0")
+    places = f".{digits:0<{-(-len(digits) // 3) * 3}}" if digits else ""
+    return f"{day}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}{places}Z"
+
+
+@lru_cache(maxsize=4096)
+def _day(days: int) -> str | None:
+    try:
+        return (date(1970, 1, 1) + timedelta(days)).isoformat()
+    except OverflowError:
+        return None

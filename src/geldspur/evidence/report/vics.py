@@ -67,8 +67,8 @@ def _media(number: int, row: Row, rows: Rows, lists: dict[int, Listed]) -> dict[
 
 
 def _media_files(row: Row, rows: Rows) -> Iterator[dict[str, Any]]:
-    assert row.content is not None and row.md5 is not None
-    for one in rows.names(row.content):
+    assert row.md5 is not None
+    for one in rows.names(row):
         name = rows.name(one)
         yield {
             "FileName": name.rsplit("/", 1)[-1],

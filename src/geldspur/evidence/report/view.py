@@ -6,7 +6,7 @@ from typing import Any
 
 from geldspur.evidence.report import words
 from geldspur.evidence.report.figures import Figure, share
-from geldspur.evidence.report.lists import DIGESTS, Listed
+from geldspur.evidence.report.lists import DIGESTS, KINDS, Listed
 from geldspur.evidence.report.rows import Row, Rows
 from geldspur.evidence.report.tables import not_read
 from geldspur.leads.report.plain import clean, number
@@ -55,13 +55,14 @@ class View:
             "chain": self._chain(),
             "levels": self._levels() if self._lists else None,
             "kinds": self._sentences(_KINDS),
-            "near": self._sentences(("near.most", "near.some", "near.weak")),
+            "near": self._sentences(("near.most", "near.some", "near.weak", "unknown.alike", "contents.contested")),
             "media": self._sentences(_ABOUT_MEDIA),
             "limits": words.LIMITS,
             "lists": [self._list(one) for one in self._lists.values()],
             "unknown": clean(document["unknown"], 4000),
             "not_searched": [clean(text, _TEXT) for text in document["not_searched"]],
-            "errors": [_error(error) for error in document["errors"]],
+            "chance": [_chance(error) for error in document["errors"] if error["trial"] == "decoy"],
+            "misses": _misses(document["errors"]),
             "errors_not_measured": document["errors_not_measured"],
             "hits": {level: self._hits(level) for level in ("identical", "near")} if self._lists else {},
             "hits_total": {level: self._value(f"contents.{level}") for level in ("identical", "near")},
@@ -180,7 +181,7 @@ class View:
             "title": clean(one.title, 200),
             "file": clean(one.file_name, 200),
             "sha256": one.sha256.hex(),
-            "kind": {"material": "reported material", "benign": "known harmless files"}[one.kind],
+            "kind": KINDS[one.kind],
             "facts": clean(
                 f"format {one.format}; made {one.made or 'not stated'}; category scheme {one.scheme or 'not stated'}",
                 300,
@@ -208,7 +209,7 @@ class View:
     def _hit(self, row: Row) -> Block:
         assert row.content is not None and row.sha256 is not None
         hits = self._rows.hits(row.content, kinds=("material",))
-        names = self._rows.count_names(row.content)
+        names = row.names
         return {
             "name": clean(self._rows.name(row), 300),
             "more": f"and {names - 1:,} more names" if names > 2 else "and one more name" if names == 2 else "",
@@ -236,28 +237,43 @@ class View:
         }
 
 
-def _error(error: Mapping[str, Any]) -> Block:
+def _chance(error: Mapping[str, Any]) -> Block:
+    method = words.METHOD_NAMES.get(error["method"], clean(error["method"], 60))
+    return {"method": method, "population": clean(error["population"], _TEXT), **_rate(error)} | _detail(
+        error["detail"]
+    )
+
+
+def _misses(errors: Iterable[Mapping[str, Any]]) -> Block | None:
+    """The misses as a table: a row an edit, a column a method."""
+    cells: dict[str, dict[str, Block]] = {}
+    about: dict[str, Any] = {}
+    for error in errors:
+        if error["trial"] != "decoy":
+            cells.setdefault(clean(words.trial(error["trial"]), 120), {})[error["method"]] = _rate(error)
+            about = {"population": clean(error["population"], _TEXT)} | _detail(error["detail"])
+    if not cells:
+        return None
+    methods = [method for method in words.METHOD_NAMES if any(method in row for row in cells.values())]
+    rows = [[edit, *(row.get(method) for method in methods)] for edit, row in cells.items()]
+    return {"methods": [words.METHOD_NAMES[method] for method in methods], "rows": rows, **about}
+
+
+def _rate(error: Mapping[str, Any]) -> Block:
     low, high = error["wilson95"]
-    rate = "none tried" if error["rate"] is None else _percent(error["rate"])
-    detail = ", ".join(f"{key} {value}" for key, value in _flat(error["detail"]))
-    return {
-        "method": words.METHOD_NAMES.get(error["method"], clean(error["method"], 60)),
-        "trial": clean(words.trial(error["trial"]), 120),
-        "error": error["error"],
-        "counted": f"{error['wrong']:,} of {error['tried']:,}",
-        "rate": rate,
-        "interval": f"{_percent(low)} to {_percent(high)}",
-        "population": clean(error["population"] + (f" ({detail})" if detail else ""), _TEXT),
-    }
+    return {"counted": f"{error['wrong']:,} of {error['tried']:,}", "interval": f"{_percent(low)} to {_percent(high)}"}
+
+
+def _detail(detail: Mapping[str, Any]) -> Block:
+    """Plain values of what was tried; report.json has the rest."""
+    plain = (
+        f"{key.replace('_', ' ')} {value}" for key, value in sorted(detail.items()) if isinstance(value, int | str)
+    )
+    return {"detail": clean(", ".join(plain), _TEXT)}
 
 
 def _percent(part: float) -> str:
     return f"{100 * part:.3g} %"
-
-
-def _flat(detail: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    for key, value in sorted(detail.items()):
-        yield key.replace("_", " "), str(value)
 
 
 _KINDS = (

@@ -78,7 +78,7 @@ def trial(method_trial: str) -> str:
     """What was tried, from method_error's trial."""
     if method_trial == "decoy":
         return "unrelated hashes (decoys)"
-    return "made clips, " + escaped(method_trial.removeprefix("spike: "))
+    return escaped(method_trial.removeprefix("spike: "))
 
 
 def category(one: Listed, value: str | None) -> str:

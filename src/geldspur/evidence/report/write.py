@@ -47,18 +47,16 @@ def write_report(
         GeldspurError: the numbers do not close, or the report can't be written.
         UsageError: `out` lies in the source or holds something else than a report.
     """
-    with open_to_read(scan) as store:
+    # Whoever may not note the report in the log learns so before the work; nobody else writes meanwhile.
+    with open_to_write(scan) as writer, open_to_read(scan) as store:
         _check_out(out, scan, store)
-        # One transaction: every file tells of the same state, whatever another process does meanwhile.
-        store.db.execute("BEGIN")
         with staging(out) as work:
             work.chmod(0o700)
             report = _write_files(store, work, out, mask_names, pdf, progress)
             for path in work.iterdir():
                 path.chmod(0o600)
-        store.db.execute("ROLLBACK")
-    with open_to_write(scan) as store, store.change():
-        store.log("report", files=dict(report.files), masked=mask_names)
+        with writer.change():
+            writer.log("report", files=dict(report.files), masked=mask_names)
     return report
 
 

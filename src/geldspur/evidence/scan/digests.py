@@ -51,6 +51,21 @@ class Reader:
         self._buffers = [memoryview(bytearray(_BIG_BLOCK)) for _ in range(2)]
         self._beside: _Beside | None = None
 
+    def read_small(self, stream: BinaryIO, room: memoryview) -> tuple[Digests | None, bytes, OSError | None, int]:
+        """As `read`, but the content stays in `room` and MD5 is left open (b""); it reads no further than `room`."""
+        total = 0
+        try:
+            while total < len(room) and (count := stream.readinto(room[total:])):  # type: ignore[attr-defined]
+                total += count
+        except OSError as error:
+            return None, b"", error, total
+        block = room[:total]
+        if self._tell is not None:
+            self._tell(total)
+        sha1 = hashlib.sha1(block, usedforsecurity=False).digest()
+        digests = Digests(total, b"", sha1, hashlib.sha256(block).digest(), blake3(block).digest())
+        return digests, bytes(block[:HEAD]), None, total
+
     def read(
         self, stream: BinaryIO, size: int | None, keep: int = 0
     ) -> tuple[Digests | None, bytes, OSError | None, int]:
@@ -131,10 +146,13 @@ def failure(error: OSError, read: int) -> Outcome:
     return Outcome(reason="error", detail=f"{words}; {read} bytes read before it", errno=error.errno, offset=read)
 
 
-def digest_file(open_stream: Callable[[], BinaryIO], job: Job, reader: Reader) -> tuple[Outcome, bytes]:
+def digest_file(
+    open_stream: Callable[[], BinaryIO], job: Job, reader: Reader, room: memoryview | None = None
+) -> tuple[Outcome, bytes]:
     """Read one file: its outcome, and its first bytes.
 
-    A file that differs from what the walk saw, before or after, has changed, and gets no digests.
+    A file that differs from what the walk saw, before or after, has changed, and gets no digests. With `room`, which
+    has one byte more than the file should, the content is left there and MD5 is to be filled in.
     """
     try:
         stream = open_stream()
@@ -143,7 +161,8 @@ def digest_file(open_stream: Callable[[], BinaryIO], job: Job, reader: Reader) -
     with stream:
         if (before := difference(job, stream)) is not None:
             return Outcome(reason="changed", detail=f"between walk and opening: {before}"), b""
-        digests, head, problem, read = reader.read(stream, job.size)
+        reads = reader.read(stream, job.size) if room is None else reader.read_small(stream, room)
+        digests, head, problem, read = reads
         if problem is not None or digests is None:
             return failure(problem or OSError("unknown"), read), b""
         if (after := difference(job, stream)) is not None:

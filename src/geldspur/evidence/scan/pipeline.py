@@ -8,6 +8,7 @@ from typing import Any
 
 from geldspur import __version__
 from geldspur.errors import GeldspurError, UsageError
+from geldspur.evidence.custody.seal import seal_after_work
 from geldspur.evidence.scan.counts import Counts, count
 from geldspur.evidence.scan.run import Run
 from geldspur.evidence.scan.walk import Differences, differences, record_walk
@@ -50,9 +51,12 @@ def scan(
         if not store.db.execute("SELECT 1 FROM about WHERE key = 'walked'").fetchone():
             record_walk(store, source.walk(), progress)
         elif _is_finished(store):
+            seal_after_work(store)  # a kill may have come between the end of the scan and its seal
             return Scanned(count(store.db), True, warnings, differences(store, source.walk()))
         Run(store, source, fingerprints, progress).go(workers or os.cpu_count() or 1)
-        return Scanned(_finish(store), False, warnings)
+        counts = _finish(store)
+        seal_after_work(store)
+        return Scanned(counts, False, warnings)
 
 
 def apart(source: Path, out: Path) -> None:

@@ -9,7 +9,7 @@ from geldspur.evidence.scan.links import Links, Settled
 from geldspur.evidence.scan.messages import ArchiveTask, DigestTask, FingerprintTask, Job, Outcome
 from geldspur.evidence.store import ScanStore
 
-_BATCH_FILES, _BATCH_BYTES = 64, 4 << 20  # in one message; small enough that workers end together
+_BATCH_FILES, _BATCH_BYTES = 64, 16 << 20  # in one message; small enough that workers end together
 _PAGE = 4096
 _JOB = "id, path, place, size, modified_ns, changed_ns, inode, ordinal"
 

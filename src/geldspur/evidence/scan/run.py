@@ -18,13 +18,15 @@ from geldspur.evidence.scan.messages import (
 )
 from geldspur.evidence.scan.plan import Plan
 from geldspur.evidence.scan.pool import Event, Pool, Task
+from geldspur.evidence.scan.ready import compile_kernels, is_ready
 from geldspur.evidence.scan.record import Recorded, Recorder
 from geldspur.evidence.scan.tasks import Context, make_handler
 from geldspur.evidence.sources import Source
 from geldspur.evidence.store import ScanStore
 from geldspur.progress import Progress
 
-_CHANGES, _SECONDS = 256, 0.5  # a transaction holds no more, and waits no longer
+_WORTH_A_KERNEL = 1 << 30  # bytes to read
+_CHANGES, _SECONDS = 1024, 0.5  # a transaction holds no more, and waits no longer
 _READ_SILENCE = 600.0  # a failing disk tries for minutes before it gives up on a sector
 _FINGERPRINT_SILENCE = 600.0
 
@@ -80,9 +82,10 @@ class Run:
 
     def __init__(self, store: ScanStore, source: Source, fingerprints: bool, progress: Progress) -> None:
         self._store = store
-        self._context = Context(source, fingerprints)
-        self._recorder = Recorder(store, fingerprints)
         self._plan = Plan(store)
+        # numba, which decoding needs anyway, takes half a second of each worker
+        self._context = Context(source, fingerprints, fingerprints or self._plan.bytes_left() > _WORTH_A_KERNEL)
+        self._recorder = Recorder(store, fingerprints)
         self._progress = progress
         self._batches = Batches(store)
         self._decodes = fingerprints
@@ -92,6 +95,9 @@ class Run:
     def go(self, workers: int) -> None:
         """Do all that is left."""
         self._plan.resume(self._decodes)
+        if self._context.side_by_side and not is_ready():
+            with self._progress.task("compile kernels, once", None, "kernels"):
+                compile_kernels()
         with (
             Pool(make_handler, workers, self._context) as self._pool,
             self._progress.task("read", self._plan.bytes_left(), "B") as self._bar,

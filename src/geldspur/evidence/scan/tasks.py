@@ -2,11 +2,13 @@
 
 import io
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
+from geldspur.evidence.media import confine, maybe_media
 from geldspur.evidence.model import MediaResult
-from geldspur.evidence.scan.digests import HEAD, Reader, difference, digest_file
+from geldspur.evidence.scan.digests import BIG, HEAD, Reader, difference, digest_file
 from geldspur.evidence.scan.messages import (
     ArchiveTask,
     DigestTask,
@@ -22,28 +24,31 @@ from geldspur.evidence.sources.archives import Member, is_archive, members, stre
 from geldspur.evidence.sources.base import Source
 
 _SPEAK_SECONDS = 0.25
+_FEWEST_LANES = 8  # small files in a task from which on MD5 side by side is quicker
 _MEMORY = 4 << 30  # of address space for one worker's decoding
 MEMBER_IN_MEMORY = 256 << 20  # larger members of archives, where they can't be read twice, are not decoded
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every worker is given: the source, and whether media are decoded."""
+    """What every worker is given: the source, whether media are decoded, and whether MD5 is worth a kernel."""
 
     source: Source
     fingerprints: bool
+    side_by_side: bool = False
 
 
 def make_handler(context: Context) -> Handler:
-    """The function that a worker serves tasks with; from here on the worker is shut in, if it is to decode."""
+    """The function that a worker serves tasks with; from here on the worker is shut in."""
     return _Handler(context)
 
 
 class _Handler:
     def __init__(self, context: Context) -> None:
         self._source = context.source
-        self._media = _media_room() if context.fingerprints else None
-        self.confined: dict[str, int | bool] = self._media.confine(_MEMORY) if self._media is not None else {}
+        self._fingerprint_stream = _decoder() if context.fingerprints else None
+        self._lanes = _lanes() if context.side_by_side else None
+        self.confined: dict[str, int | bool] = confine(_MEMORY)
         self._reader = Reader(self._count)
         self._talk: Talk | None = None
         self._bytes = 0
@@ -53,7 +58,7 @@ class _Handler:
         self._talk = talk
         match task:
             case DigestTask():
-                return [self._digest(job) for job in task.jobs], self._counted()
+                return self._digests(task), self._counted()
             case FingerprintTask():
                 return self._fingerprint(task.job)
             case ArchiveTask():
@@ -69,14 +74,32 @@ class _Handler:
         count, self._bytes = self._bytes, 0
         return count
 
-    def _digest(self, job: Job) -> Outcome:
-        outcome, head = digest_file(lambda: self._source.open(job.path, job.place), job, self._reader)
+    def _digests(self, task: DigestTask) -> list[Outcome]:
+        lanes = self._lanes if len(task.jobs) >= _FEWEST_LANES else None
+        if lanes is None:
+            return [self._digest(job) for job in task.jobs]
+        lanes.clear()
+        outcomes: list[Outcome] = []
+        open_md5: dict[int, tuple[int, int]] = {}  # of the outcomes by number: where the content lies
+        for number, job in enumerate(task.jobs):
+            place = lanes.room(job.size) if job.size is not None and job.size < BIG else None
+            outcomes.append(self._digest(job, place[1] if place else None))
+            if place and (digests := outcomes[-1].digests) is not None:
+                open_md5[number] = place[0], digests.size
+        for number, md5 in zip(open_md5, lanes.md5(list(open_md5.values())), strict=True):
+            digests = outcomes[number].digests
+            assert digests is not None
+            outcomes[number] = outcomes[number]._replace(digests=replace(digests, md5=md5))
+        return outcomes
+
+    def _digest(self, job: Job, room: memoryview | None = None) -> Outcome:
+        outcome, head = digest_file(lambda: self._source.open(job.path, job.place), job, self._reader, room)
         if outcome.digests is None:
             return outcome
         return outcome._replace(archive=is_archive(head), media=self._maybe_media(head, job.path))
 
     def _maybe_media(self, head: bytes, path: bytes) -> bool | None:
-        return None if self._media is None else self._media.maybe_media(head, path)
+        return None if self._fingerprint_stream is None else maybe_media(head, path)
 
     def _fingerprint(self, job: Job) -> MediaResult:
         try:
@@ -139,14 +162,21 @@ class _Handler:
         return self._fingerprint_of(io.BytesIO(content))
 
     def _fingerprint_of(self, stream: BinaryIO) -> MediaResult:
-        assert self._media is not None, "only a scan with fingerprints asks for them"
-        result: MediaResult = self._media.fingerprint(stream)
-        return result
+        assert self._fingerprint_stream is not None, "only a scan with fingerprints asks for them"
+        return self._fingerprint_stream(stream)
 
 
-def _media_room() -> Any:
+def _decoder() -> Callable[[BinaryIO], MediaResult]:
     """The decoders and their kernels, ready to use; a scan of digests does without."""
-    from geldspur.evidence import media
+    from geldspur.evidence.media.keyframes import fingerprint
+    from geldspur.evidence.media.pdq import warm
 
-    media.warm()
-    return media
+    warm()
+    return fingerprint
+
+
+def _lanes() -> Any:
+    """The kernel for MD5 of many small files, which takes half a second to load."""
+    from geldspur.evidence.scan.lanes import Lanes, can
+
+    return Lanes() if can() else None

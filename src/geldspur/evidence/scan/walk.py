@@ -95,7 +95,7 @@ def _state(found: Found) -> tuple[str, str | None, int | None, str | None]:
         errno, words = found.error
         return "unreadable", "vanished" if errno == 2 else "error", errno, f"could not be listed: {words}"
     if found.skip is not None:
-        return "skipped", found.skip, None, None
+        return "skipped", found.skip, None, found.detail
     return ("listed" if found.kind == "directory" else "found"), None, None, None
 
 

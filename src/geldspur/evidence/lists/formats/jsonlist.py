@@ -21,9 +21,11 @@ from geldspur.progress import Task
 _HEAD = 1 << 16
 _MOST_EVENTS = 1_000_000
 _BESIDE = {"MediaFiles", "Exifs", "AlternativeHashes", "CaseMetadata", "descriptors"}
-_VICS_KEYS = {"MD5", "SHA1", "MediaID", "MediaSize", "PhotoDNA", "IsPrecategorized", "AlternativeHashes"}
-_NCMEC_KEYS = {"fingerprints"}
-_EXCHANGE_KEYS = {"indicator", "raw_indicator"}
+_KEYS = {
+    "vics": {"md5", "sha1", "mediaid", "mediasize", "photodna", "isprecategorized", "alternativehashes"},
+    "ncmec": {"fingerprints"},
+    "threatexchange": {"indicator", "raw_indicator"},
+}
 _CONTEXT = re.compile(r'"(?:@odata\.context|odata\.metadata)"\s*:\s*"([^"\\]{1,300})"')
 
 
@@ -78,8 +80,8 @@ def shape_of(file: ListFile) -> Shape:
 
 def _format_of(prefix: str, event: str, value: Any) -> str | None:
     if event == "map_key" and prefix and not _BESIDE & set(prefix.split(".")):
-        for format, keys in (("vics", _VICS_KEYS), ("ncmec", _NCMEC_KEYS), ("threatexchange", _EXCHANGE_KEYS)):
-            if value in keys:
+        for format, keys in _KEYS.items():
+            if value.lower() in keys:
                 return format
     if event == "string" and prefix == "item" and re.fullmatch(r"[0-9A-Fa-f]{64},\d+,[\d.]+", value):
         return "vpdq"
@@ -99,8 +101,8 @@ def _line_shape(head: bytes) -> Shape | None:
         return None
     if not isinstance(record, dict):
         return None
-    for format, keys in (("vics", _VICS_KEYS), ("ncmec", _NCMEC_KEYS), ("threatexchange", _EXCHANGE_KEYS)):
-        if keys & record.keys():
+    for format, keys in _KEYS.items():
+        if keys & {name.lower() for name in record}:
             return Shape(format, None)
     return None
 

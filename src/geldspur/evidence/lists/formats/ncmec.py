@@ -19,8 +19,8 @@ from geldspur.evidence.lists.entry import (
     Reading,
     Rejected,
     add_hash,
-    category_of,
     finished,
+    words_of,
 )
 from geldspur.evidence.lists.formats.jsonlist import Shape, records
 from geldspur.evidence.lists.listfile import ListFile
@@ -67,7 +67,7 @@ def _key(record: Record) -> tuple[str, str]:
 
 
 def _entry(record: Record, where: str) -> Entry | Rejected:
-    entry = Entry(where=where, category=category_of(record["classification"]))
+    entry = Entry(where=where, category=words_of(record["classification"]))
     for name, value in record["fingerprints"]:
         # large ones (TMK+PDQF, Videntifier) are a link to be followed, without text
         add_hash(entry, name, value or (None if name.lower() in ("md5", "sha1", "pdq") else "linked"))
@@ -105,10 +105,11 @@ def _xml_records(file: ListFile, task: Task | None, facts: Facts) -> Iterator[tu
                 yield from page.taken()
             page.parser.Parse(b"", True)
             yield from page.taken()
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError, ValueError) as error:  # the latter two: encodings that it can't read
+            why = expat.errors.messages.get(error.code) if isinstance(error, expat.ExpatError) else "unknown encoding"
             raise GeldspurError(
-                f"the list's XML is broken: {expat.errors.messages.get(error.code, 'error')}",
-                where=f"{file.path}, line {error.lineno:,}, column {error.offset:,}",
+                f"the list's XML is broken: {why}",
+                where=f"{file.path}, line {page.parser.CurrentLineNumber:,}",
                 todo="get a sound copy of the list: half a list would call known files unknown",
             ) from error
         except _Unsafe as error:

@@ -6,7 +6,7 @@ ThreatExchange's files tells; else they are taken as SHA-256, and the list carri
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from geldspur.errors import UsageError
@@ -20,15 +20,18 @@ from geldspur.evidence.lists.entry import (
     Reading,
     Rejected,
     add_hash,
-    category_of,
     finished,
     kind_of,
     known_kind,
     quality_of,
+    words_of,
 )
 from geldspur.evidence.lists.formats.lines import LineBlock, blocks, equal_lines
 from geldspur.evidence.lists.listfile import ListFile
 from geldspur.progress import Task
+
+Parse = Callable[[str, str], Item | None]
+"""A line and the words for where it stands, to what it holds; None: nothing is to be read from it."""
 
 _BY_DIGITS: dict[int, DigestKind] = {32: "md5", 40: "sha1", 64: "sha256"}
 _HEX = re.compile(r"[0-9A-Fa-f]+")
@@ -44,6 +47,7 @@ _HASH_NAMES = {"hash", "hashvalue", "signal", "indicator", "rawindicator", "valu
 _TYPE_NAMES = {"type", "hashtype", "hashname", "signaltype", "indicatortype", "algorithm"}
 _NSRL_2 = {"sha1", "md5", "crc32", "filename", "filesize", "productcode"}
 _UNBALANCED = "its quotes don't balance"
+_NO_DIGEST = "no digest of 32, 40 or 64 hexadecimal digits"
 _NOTE_64 = "64 hexadecimal digits were taken as SHA-256; if they are PDQ hashes, make the list again with --format pdq"
 
 
@@ -79,14 +83,14 @@ def _head_lines(file: ListFile) -> list[str]:
 # Lines that each speak for themselves
 
 
-def _loose(file: ListFile, task: Task, facts: Facts, parse, fast: str = "") -> Reading:  # type: ignore[no-untyped-def]
+def _loose(file: ListFile, task: Task, facts: Facts, parse: Parse, fast: str = "") -> Reading:
     digits = len(fast) if len(fast) in _BY_DIGITS and _HEX.fullmatch(fast) else 0
     if digits == 64:
         facts.notes.append(_NOTE_64)
     return Reading(facts, _loose_items(file, task, parse, digits))
 
 
-def _loose_items(file: ListFile, task: Task, parse, digits: int) -> Iterator[Item]:  # type: ignore[no-untyped-def]
+def _loose_items(file: ListFile, task: Task, parse: Parse, digits: int) -> Iterator[Item]:
     with file.open(task) as stream:
         for block in blocks(stream):
             if isinstance(block, Rejected):
@@ -97,8 +101,8 @@ def _loose_items(file: ListFile, task: Task, parse, digits: int) -> Iterator[Ite
                 yield Block(_BY_DIGITS[digits], digests)
                 continue
             for number, line in block.lines():
-                if line and not line.startswith("#"):
-                    yield parse(line, f"line {number:,}")
+                if line and not line.startswith("#") and (item := parse(line, f"line {number:,}")) is not None:
+                    yield item
 
 
 def _bare(line: str, where: str, facts: Facts) -> Item:
@@ -107,22 +111,34 @@ def _bare(line: str, where: str, facts: Facts) -> Item:
     if match := _BSD.fullmatch(line):
         add_hash(entry, match[1].replace("2-", ""), match[2])
         return finished(entry)
-    words = line.removeprefix("\\").split(None, 1)
+    line = line.removeprefix("\\")
+    words = line.split(None, 1) or [""]
     if len(words) == 2 and (kind := _TYPED.get(words[0].lower())):
         add_hash(entry, kind, words[1].strip())
         return finished(entry)
-    separator = next((s for s in _SEPARATORS if s in words[0] or (s == "\t" and s in line)), None)
+    begins_row = line[len(words[0]) :].startswith("\t")
+    separator = "\t" if begins_row else next((s for s in _SEPARATORS if s in words[0]), None)
     cells = _cells(line, separator) if separator else words[:1]
     if cells is None:
         return Rejected(where, _UNBALANCED)
+    for kind, text in _leading_digests(cells):
+        add_hash(entry, kind, text)
+        if kind == "sha256" and _NOTE_64 not in facts.notes:
+            facts.notes.append(_NOTE_64)
+    return Rejected(where, _NO_DIGEST) if entry.is_blank else entry
+
+
+def _leading_digests(cells: list[str]) -> Iterator[tuple[DigestKind, str]]:
+    """The first digests that stand side by side, one of a kind: what follows may be a name that looks like one."""
+    seen: set[DigestKind] = set()
     for text in cells:
-        if (kind := _BY_DIGITS.get(len(text))) and _HEX.fullmatch(text):
-            add_hash(entry, kind, text)
-            if kind == "sha256" and _NOTE_64 not in facts.notes:
-                facts.notes.append(_NOTE_64)
-        elif separator is None:
-            return Rejected(where, "no digest of 32, 40 or 64 hexadecimal digits at its beginning")
-    return finished(entry)
+        kind = _BY_DIGITS.get(len(text)) if _HEX.fullmatch(text) else None
+        if kind is None and not seen:
+            continue
+        if kind is None or kind in seen:
+            return
+        seen.add(kind)
+        yield kind, text
 
 
 def _bare_pdq(line: str, where: str) -> Item:
@@ -140,7 +156,7 @@ def _exchanged(line: str, where: str) -> Item:
     cells = line.split(",", 3)
     kind = {32: "md5", 40: "sha1", 64: "pdq"}.get(len(cells[0]), "pdq")
     add_hash(entry, kind, cells[0])
-    entry.category = category_of(cells[3]) if len(cells) > 3 else None
+    entry.category = words_of(cells[3]) if len(cells) > 3 else None
     return finished(entry)
 
 
@@ -219,6 +235,8 @@ def _header(line: str) -> _Header | None:
             header.category = at
         elif name == "quality":
             header.quality = at
+    if header.hashes:
+        header.untyped = None  # then a column "value" is about something else
     return header if header.hashes or header.untyped is not None else None
 
 
@@ -266,7 +284,7 @@ def _row(line: str, where: str, header: _Header, facts: Facts) -> Item:
         if not named and kind == "sha256" and _NOTE_64 not in facts.notes:
             facts.notes.append(_NOTE_64)
     if header.category is not None and header.category < len(cells):
-        entry.category = category_of(cells[header.category])
+        entry.category = words_of(cells[header.category])
     return finished(entry)
 
 
@@ -283,18 +301,19 @@ def _hashdeep(file: ListFile, task: Task, head: list[str]) -> Reading:
         raise UsageError("the hashdeep file has no column of MD5, SHA-1 or SHA-256", where=str(file.path))
     facts = Facts("hashdeep", version=head[0].partition("HASHDEEP-")[2] or None)
 
-    def parse(line: str, where: str) -> Item:
+    def parse(line: str, where: str) -> Item | None:
+        if line in head[:2]:
+            return None
         if line.startswith("%%%%"):
-            return Rejected(where, "a second header inside the file") if line not in head[:2] else _HEADER
+            raise UsageError(
+                "a second header with other columns is inside the hashdeep file",
+                where=f"{file.path}, {where}",
+                todo="split the file there",
+            )
         entry = Entry(where=where)
         cells = line.split(",", len(columns) - 1)
         for at, kind in wanted.items():
             add_hash(entry, kind, cells[at] if at < len(cells) else "cut")
         return finished(entry)
 
-    reading = _loose(file, task, facts, parse)
-    reading.items = (item for item in reading.items if item is not _HEADER)
-    return reading
-
-
-_HEADER = Rejected("", "")
+    return _loose(file, task, facts, parse)

@@ -17,8 +17,8 @@ from geldspur.evidence.lists.entry import (
     Reading,
     Rejected,
     add_hash,
-    category_of,
     finished,
+    words_of,
 )
 from geldspur.evidence.lists.formats.jsonlist import Shape, records
 from geldspur.evidence.lists.formats.plain import add_feature, type_of
@@ -56,7 +56,7 @@ def _key(record: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _entry(record: dict[str, Any], where: str) -> Entry | Rejected:
-    entry = Entry(where=where, category=category_of(_tags(record)))
+    entry = Entry(where=where, category=words_of(_tags(record)))
     indicator = record.get("indicator", record.get("raw_indicator"))
     if isinstance(indicator, dict):
         indicator = indicator.get("indicator")

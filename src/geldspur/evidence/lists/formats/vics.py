@@ -10,13 +10,16 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from geldspur.evidence.lists.entry import Entry, Facts, Item, Reading, Rejected, add_hash, category_of, finished
+from geldspur.evidence.lists.entry import Entry, Facts, Item, Reading, Rejected, add_hash, finished, words_of
 from geldspur.evidence.lists.formats.jsonlist import Shape, records
 from geldspur.evidence.lists.listfile import ListFile
 from geldspur.progress import Task
 
 _VERSION = re.compile(r"DataModels/(\d+(?:\.\d+)*)\.xml(?:/([^/$#]+))?", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _MOST_ALTERNATIVES = 1000
+_HASHES = ("MD5", "SHA1", "SHA256", "PhotoDNA")
+_FIELDS = (*_HASHES, "Category", "AlternativeHashes")
 
 
 def read(file: ListFile, task: Task, shape: Shape) -> Reading:
@@ -31,8 +34,9 @@ def _items(file: ListFile, task: Task, shape: Shape, facts: Facts) -> Iterator[I
     latest = ""
     for where, record in records(file, task, shape):
         yield record if isinstance(record, Rejected) else media(record, where)
-        if isinstance(record, dict) and isinstance(updated := record.get("DateUpdated"), str):
-            latest = max(latest, updated[:10]) if re.match(r"\d{4}-\d\d-\d\d", updated) else latest
+        updated = record.get("DateUpdated") if isinstance(record, dict) else None
+        if isinstance(updated, str) and updated[:10] > latest and _DATE.match(updated):
+            latest = updated[:10]
     facts.made = latest or None
 
 
@@ -40,8 +44,11 @@ def media(record: Any, where: str) -> Entry | Rejected:
     """One Media object."""
     if not isinstance(record, dict):
         return Rejected(where, "is no object")
-    entry = Entry(where=where, category=category_of(record.get("Category")))
-    for name in ("MD5", "SHA1", "SHA256", "PhotoDNA"):
+    if "MD5" not in record:  # not every exporter keeps to the model's capitals
+        spelt = {name.lower(): name for name in _FIELDS}
+        record = {spelt.get(name.lower(), name): value for name, value in record.items()}
+    entry = Entry(where=where, category=words_of(record.get("Category")))
+    for name in _HASHES:
         add_hash(entry, name, record.get(name))
     alternatives = record.get("AlternativeHashes")
     if alternatives is not None and not isinstance(alternatives, list):

@@ -9,7 +9,6 @@ _SIGNATURES = (
     (b"PK\x05\x06", "zip"),
     (b"PK\x07\x08PK\x03\x04", "zip"),
     (b"PK00PK\x03\x04", "zip"),
-    (b"\x1f\x8b\x08", "gzip"),
     (b"\xfd7zXZ\x00", "xz"),
     # recognised so that they are not taken for one plain file each; not read
     (b"7z\xbc\xaf\x27\x1c", "7z"),
@@ -17,7 +16,6 @@ _SIGNATURES = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"\x04\x22\x4d\x18", "lz4"),
     (b"LZIP\x01", "lzip"),
-    (b"\x1f\x9d", "compress (.Z)"),
     (b"MSCF\x00\x00\x00\x00", "cabinet"),
     (b"xar!\x00", "xar"),
     (b"!<arch>\n", "ar"),
@@ -34,6 +32,10 @@ def format_of(head: bytes) -> str | None:
     for signature, name in _SIGNATURES:
         if head.startswith(signature):
             return name
+    if head[:3] == b"\x1f\x8b\x08" and len(head) > 3 and head[3] < 0x20:
+        return "gzip"
+    if head[:2] == b"\x1f\x9d" and len(head) > 2 and not head[2] & 0x60 and 9 <= head[2] & 0x1F <= 16:
+        return "compress (.Z)"
     if head[:3] == b"BZh" and head[3:4].isdigit() and head[4:10] in _BZIP2_BLOCK:
         return "bzip2"
     if head[7:14] == b"**ACE**":
@@ -58,4 +60,4 @@ def is_tar_header(block: bytes) -> bool:
     unsigned = sum(rest)
     if unsigned == 256:  # eight blanks, all else zero
         return False
-    return told in {unsigned, unsigned - 256 * sum(byte > 127 for byte in rest)}
+    return told == unsigned or told == unsigned - 256 * sum(byte > 127 for byte in rest)

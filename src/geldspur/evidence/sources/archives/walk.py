@@ -253,8 +253,9 @@ class _Walk:
         again: Callable[[], BinaryIO] | None = opens
         held = 0
         if not stream.seekable() and self._descends(box, kind) and (kind == "zip" or not restarts):
-            kept = self._kept(stream, found.size)
-            first = kept.open() if kept else opens()
+            fits = found.size is None or found.size <= self._budget.buffer_left
+            kept = self._kept(stream) if fits else None
+            first = kept.open() if kept else opens() if fits else stream
             if kept:
                 held, again = kept.size, kept.there
             elif kind == "zip":
@@ -276,10 +277,8 @@ class _Walk:
     def _descends(self, box: _Archive, kind: str) -> bool:
         return kind in READ and box.depth < self._limits.depth
 
-    def _kept(self, stream: BinaryIO, size: int | None) -> _Kept | None:
+    def _kept(self, stream: BinaryIO) -> _Kept | None:
         """All of the stream in memory, if it fits."""
-        if size is not None and size > self._budget.buffer_left:
-            return None
         data = bytearray()
         fault: OSError | None = None
         try:

@@ -121,6 +121,9 @@ def _directory_at(stream: BinaryIO, end_at: int, record: bytes) -> Directory | N
     shift = stop - size - at
     if size > stop or shift < 0:
         return None
+    stream.seek(at + shift)
+    if size and stream.read(4) != b"PK\x01\x02":
+        return None
     return Directory(at + shift, size, shift, entries)
 
 
@@ -139,10 +142,10 @@ def entries(stream: BinaryIO, directory: Directory) -> Iterator[ZipEntry]:
     """The directory's records in its own order.
 
     Raises:
-        Stopped: a record is damaged; those before it were given.
+        Stopped: a record is damaged, or there are more or fewer than the archive's end says; they were given.
     """
     records = io.BufferedReader(Window(stream, directory.at, directory.size), 1 << 16)
-    at = 0
+    at = count = 0
     while at < directory.size:
         head = records.read(_RECORD.size)
         if len(head) < _RECORD.size or head[:4] != b"PK\x01\x02":
@@ -155,6 +158,10 @@ def entries(stream: BinaryIO, directory: Directory) -> Iterator[ZipEntry]:
         name, extra = rest[: lengths[0]], rest[lengths[0] : lengths[0] + lengths[1]]
         yield _entry(fields, name, extra, directory.shift)
         at += _RECORD.size + len(rest)
+        count += 1
+    if (count - directory.entries) % 0x10000:  # old writers count on from 0 there
+        words = f"the zip directory holds {count:,} members, its end says {directory.entries:,}"
+        raise Stopped("damaged", words, directory.at + directory.size)
 
 
 def _entry(fields: tuple[int, ...], name: bytes, extra: bytes, shift: int) -> ZipEntry:

@@ -3,7 +3,7 @@
 import errno
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from geldspur.evidence.model import Found, Kind, Times
@@ -102,59 +102,74 @@ class _Lister:
         return sorted(found, key=lambda entry: (entry.path, entry.deleted, int(entry.place.get("meta", 0))))
 
     def _item(self, item: Any, prefix: bytes) -> list[Found]:
-        name, meta = item.info.name, item.info.meta
-        path = prefix + bytes(name.name)
+        name = item.info.name
+        path, address = prefix + bytes(name.name), int(name.meta_addr)
         deleted = bool(int(name.flags) & _UNALLOCATED)
+        place: dict[str, int | str] = {"start": self._volume.start, "meta": address}
+        file = item if item.info.meta is not None else self._record_left(name, deleted)
+        meta = None if file is None else file.info.meta
         kind = _kind(int(name.type), None if meta is None else int(meta.type))
         if kind is None:
             return []
-        place: dict[str, int | str] = {"start": self._volume.start, "meta": int(name.meta_addr)}
         if meta is None:
             words = "only its name is left"
-            return [Found(path, kind, None, deleted=True, place=place, skip="no data", detail=words)]
+            return [Found(path, kind, None, deleted=deleted, place=place, skip="no data", detail=words)]
         gone = bool(int(meta.flags) & _UNALLOCATED)
         times = self._times(meta)
         if deleted and not gone:
             words = "its record was given to another file since"
             return [Found(path, kind, None, deleted=True, place=place, skip="no data", detail=words)]
-        deleted = deleted or gone
-        if kind == "directory":
-            place["folder"] = int(name.meta_addr)
+        bare = Found(path, kind, None, times, deleted=deleted or gone, place=place)
         if kind in ("symlink", "special"):
-            return [Found(path, kind, None, times, deleted=deleted, place=place, skip=kind)]
-        attributes = self._attributes(item, kind == "directory")
+            return [replace(bare, skip=kind)]
+        attributes = self._attributes(file, kind == "directory")
         own: list[Found] = []
         if kind == "directory":
-            own = [Found(path, kind, None, times, deleted=deleted, place=place)]
+            own = [replace(bare, place={**place, "folder": address})]
         elif not attributes:
-            words = "no attribute with data"
-            own = [Found(path, kind, int(meta.size), times, deleted=deleted, place=place, skip="no data", detail=words)]
-        return own + [self._file(path, attribute, item, times, deleted) for attribute in attributes]
+            own = [replace(bare, size=int(meta.size), skip="no data", detail="no attribute with data")]
+        return own + [self._file(bare, attribute, meta) for attribute in attributes]
 
-    def _file(self, path: bytes, attribute: _Attribute, item: Any, times: Times, deleted: bool) -> Found:
-        meta = item.info.meta
-        place: dict[str, int | str] = {"start": self._volume.start, "meta": int(item.info.name.meta_addr)}
+    def _record_left(self, name: Any, deleted: bool) -> Any | None:
+        """The record of a deleted file: The Sleuth Kit gives the names of orphans without them.
+
+        NTFS counts the deletion, so that the name's own count is one behind its record's; where a file system counts
+        nothing, the name has 0 or, for an orphan, one less than 0.
+        """
+        if not deleted:
+            return None
+        try:
+            file = self._fs.open_meta(inode=int(name.meta_addr))
+        except FAULTS:
+            return None
+        meta = file.info.meta
+        if meta is None or not int(meta.flags) & _UNALLOCATED:
+            return None
+        ahead = (int(meta.seq) - int(name.meta_seq)) % (1 << 32)
+        return file if ahead in (0, 1) or not int(name.meta_seq) else None
+
+    def _file(self, bare: Found, attribute: _Attribute, meta: Any) -> Found:
+        place = dict(bare.place)
         if attribute.kind is not None and attribute.id is not None:
             place |= {"attribute": attribute.kind, "id": attribute.id}
-        skip, detail = self._skip(item, attribute, deleted)
-        whole = attribute.name is None and not deleted  # another stream of the file is no hard link of it
-        return Found(
-            path if attribute.name is None else path + b":" + attribute.name,
-            "special" if skip == "special" else "file",
-            attribute.size,
-            times,
+        skip, detail = self._skip(int(meta.addr), attribute, bare.deleted)
+        whole = attribute.name is None and not bare.deleted  # another stream of the file is no hard link of it
+        return replace(
+            bare,
+            path=bare.path if attribute.name is None else bare.path + b":" + attribute.name,
+            kind="special" if skip == "special" else "file",
+            size=attribute.size,
             allocated=attribute.allocated,
             device=self._volume.start if whole else None,
             inode=int(meta.addr) if whole else None,
             links=max(1, int(meta.nlink)) if whole else None,
-            deleted=deleted,
             place=place,
             skip=skip,
             detail=detail,
         )
 
-    def _skip(self, item: Any, attribute: _Attribute, deleted: bool) -> tuple[str | None, str | None]:
-        if self._ntfs and int(item.info.meta.addr) == 8 and attribute.name == b"$Bad":
+    def _skip(self, address: int, attribute: _Attribute, deleted: bool) -> tuple[str | None, str | None]:
+        if self._ntfs and address == 8 and attribute.name == b"$Bad":
             return "special", "NTFS's map of bad clusters, as large as the volume and without content"
         if deleted and attribute.nowhere:
             return "no data", None
