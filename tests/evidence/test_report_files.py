@@ -174,7 +174,6 @@ def test_the_levels_stay_apart(made):
     assert levels["bad sector.mp4"] == ""
 
 
-@pytest.mark.assertion("EV-RO-11", "A list that matched nothing is told, and so is what no method could find.")
 def test_a_page_that_shows_a_report_of_a_file_also_shows_who_calls_it_harmless(tmp_path):
     scan = make_scan(tmp_path / "scan")
     with open_to_write(scan) as store:
@@ -187,6 +186,7 @@ def test_a_page_that_shows_a_report_of_a_file_also_shows_who_calls_it_harmless(t
     assert "listed there as known harmless" in graph
 
 
+@pytest.mark.assertion("EV-RO-11", "A list that matched nothing is told, and so is what no method could find.")
 def test_negative_results_and_gaps_are_told(made):
     folder, _, _ = made
     document = json.loads((folder / "out" / "report.json").read_text())
