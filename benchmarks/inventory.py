@@ -36,6 +36,7 @@ def make_trees(work: Path, files: int, big_mb: int) -> dict[str, Path]:
     with (big / "big").open("wb") as file:
         for _ in range(big_mb):
             file.write(os.urandom(1_000_000))
+    os.sync()  # else the first program that syncs waits for all of this
     return {f"{files} files of 200 kB": small, f"one file of {big_mb} MB": big}
 
 

@@ -41,7 +41,8 @@ def peer(python: str, files: list[Path], work: Path) -> dict:
 
 def ours(files: list[Path]) -> dict:
     """The keyframe pass over some files."""
-    from geldspur.evidence.media import fingerprint, warm  # noqa: PLC0415  # after the kernels' place is set
+    from geldspur.evidence.media.keyframes import fingerprint  # noqa: PLC0415  # after the kernels' place is set
+    from geldspur.evidence.media.pdq import warm  # noqa: PLC0415
 
     warm()
     began, wall, results = time.process_time(), time.perf_counter(), {}

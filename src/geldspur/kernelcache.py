@@ -22,10 +22,10 @@ def prepare() -> None:
         os.environ["NUMBA_CACHE_DIR"] = str(folder)
 
 
-def is_warm() -> bool:
-    """Has the block decoder been compiled for the sources at hand?"""
+def is_warm(kernel: str = "_decode_blocks") -> bool:
+    """Has this kernel (the block decoder, if none is named) been compiled for the sources at hand?"""
     folder = os.environ.get("NUMBA_CACHE_DIR")
-    return folder is not None and any(Path(folder).rglob("kernels._decode_blocks*.nbi"))
+    return folder is not None and any(Path(folder).rglob(f"kernels.{kernel}-*.nbi"))
 
 
 def _folder() -> Path | None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from media_clips import RATE, apart, encode, picture, scenes
 
-from geldspur.evidence.media import Limits, fingerprint, frames_sha256, maybe_media
+from geldspur.evidence.media import frames_sha256, maybe_media
 from geldspur.evidence.media.container import opened
+from geldspur.evidence.media.keyframes import Limits, fingerprint
 from geldspur.evidence.media.pdq import pdq
 from geldspur.evidence.media.sniff import HEAD
 from geldspur.evidence.model import FrameHash

@@ -12,7 +12,9 @@ from media_clips import encode, picture, scenes
 TRY = """
 import io, json, os, socket, subprocess, sys
 from geldspur import kernelcache; kernelcache.prepare()
-from geldspur.evidence.media import confine, fingerprint, sandbox, warm
+from geldspur.evidence.media import confine, sandbox
+from geldspur.evidence.media.keyframes import fingerprint
+from geldspur.evidence.media.pdq import warm
 warm()
 for layer in sys.argv[2:]:
     setattr(sandbox, layer, lambda libc: 0)
@@ -73,7 +75,9 @@ def test_a_shut_in_worker_changes_nothing_and_still_fingerprints(tmp_path, witho
 FUZZ = """
 import io, sys
 from geldspur import kernelcache; kernelcache.prepare()
-from geldspur.evidence.media import confine, fingerprint, warm
+from geldspur.evidence.media import confine
+from geldspur.evidence.media.keyframes import fingerprint
+from geldspur.evidence.media.pdq import warm
 warm()
 confine(4 << 30)
 for path in sys.argv[1:]:

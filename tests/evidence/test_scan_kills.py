@@ -32,7 +32,7 @@ def test_a_scan_killed_again_and_again_ends_as_one_that_was_not(tmp_path):
     assert everything(tmp_path / "killed") == everything(tmp_path / "calm")
     log_agrees_with_rows(tmp_path / "killed")
     kinds = [record["kind"] for record in log_of(tmp_path / "killed")]
-    assert (kinds[0], kinds.count("begun"), kinds.count("walked"), kinds[-1]) == ("begun", 1, 1, "finished")
+    assert (kinds[0], kinds.count("begun"), kinds.count("walked"), kinds[-1]) == ("begun", 1, 1, "checkpoint")
     assert rows(tmp_path / "killed", "PRAGMA integrity_check") == [("ok",)]
 
 

@@ -106,16 +106,16 @@ def test_what_a_worker_sends_names_no_function():
 
 def crashing(context):
     """The real handler, with a decoder that crashes on some contents."""
-    from geldspur.evidence import media
+    from geldspur.evidence.media import keyframes
 
-    real = media.fingerprint
+    real = keyframes.fingerprint
 
     def fingerprint(stream):
         if b"CRASH" in stream.read(4096):
             os.kill(os.getpid(), signal.SIGSEGV)
         return real(stream)
 
-    media.fingerprint = fingerprint
+    keyframes.fingerprint = fingerprint
     return make_handler(context)
 
 

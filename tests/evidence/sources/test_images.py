@@ -174,6 +174,7 @@ def test_an_ext4_image_lists_and_reads_as_fls_and_icat_do(tree, tmp_path):
     assert source.describe()["volume"].endswith("16777216 bytes, ext4")
 
 
+@pytest.mark.assertion("EV-IM-06", "A deleted file without a name any more is read as an orphan.")
 @needs("mkfs.ext4", "debugfs", "mkfs.vfat", "fls", "icat")
 def test_a_file_without_a_name_any_more_is_read_as_an_orphan(tree, tmp_path):
     image = ext4(tree, tmp_path / "disk.raw")
@@ -187,6 +188,7 @@ def test_a_file_without_a_name_any_more_is_read_as_an_orphan(tree, tmp_path):
         assert orphan.deleted and stream.read() == (tree / "sub/deep/gone.bin").read_bytes()
 
 
+@pytest.mark.assertion("EV-IM-07", "A deleted name never gets the content of the file that took its inode.")
 @needs("mkfs.ext4", "debugfs", "fls", "icat")
 def test_a_deleted_name_never_gets_another_files_content(tree, tmp_path):
     image = ext4(tree, tmp_path / "disk.raw")

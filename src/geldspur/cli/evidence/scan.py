@@ -31,7 +31,10 @@ def scan(
 ) -> None:
     """Account for every file of a source: read-only, once, resumable after a kill by the same command."""
     from geldspur.evidence.scan.pipeline import scan as run
+    from geldspur.evidence.scan.ready import is_ready
 
+    if fingerprints and not is_ready():
+        console_err.print("First use: compiling the kernels, which takes some seconds once ...")
     result = run(source, out, workers=workers, fingerprints=fingerprints, progress=progress(as_json))
     if as_json:
         show_json(_as_json(out, result.warnings) | {"already": result.already} | _since(result.since))

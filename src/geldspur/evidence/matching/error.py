@@ -25,7 +25,7 @@ from geldspur.evidence.matching.exact import METHODS
 from geldspur.evidence.matching.frames import LEAST_QUALITY, searchable
 from geldspur.evidence.matching.mih import MAX_RADIUS, Hashes, MultiIndex
 from geldspur.evidence.matching.near import contents_near
-from geldspur.evidence.media import fingerprint
+from geldspur.evidence.media.keyframes import fingerprint
 from geldspur.progress import SILENT, Progress
 from geldspur.rules import ErrorRate
 

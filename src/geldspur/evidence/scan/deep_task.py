@@ -5,7 +5,9 @@ import io
 import time
 from typing import Any, BinaryIO, NamedTuple
 
-from geldspur.evidence.media import confine, fingerprint, warm
+from geldspur.evidence.media import confine
+from geldspur.evidence.media.keyframes import fingerprint
+from geldspur.evidence.media.pdq import warm
 from geldspur.evidence.model import MediaResult
 from geldspur.evidence.scan.tasks import MEMBER_IN_MEMORY
 from geldspur.evidence.scan.worker import Handler, Talk

@@ -18,13 +18,14 @@ from geldspur.evidence.scan.messages import (
 )
 from geldspur.evidence.scan.plan import Plan
 from geldspur.evidence.scan.pool import Event, Pool, Task
+from geldspur.evidence.scan.ready import compile_kernels, is_ready
 from geldspur.evidence.scan.record import Recorded, Recorder
 from geldspur.evidence.scan.tasks import Context, make_handler
 from geldspur.evidence.sources import Source
 from geldspur.evidence.store import ScanStore
 from geldspur.progress import Progress
 
-_WORTH_A_KERNEL = 4 << 30  # bytes to read
+_WORTH_A_KERNEL = 1 << 30  # bytes to read
 _CHANGES, _SECONDS = 1024, 0.5  # a transaction holds no more, and waits no longer
 _READ_SILENCE = 600.0  # a failing disk tries for minutes before it gives up on a sector
 _FINGERPRINT_SILENCE = 600.0
@@ -94,6 +95,9 @@ class Run:
     def go(self, workers: int) -> None:
         """Do all that is left."""
         self._plan.resume(self._decodes)
+        if self._context.side_by_side and not is_ready():
+            with self._progress.task("compile kernels, once", None, "kernels"):
+                compile_kernels()
         with (
             Pool(make_handler, workers, self._context) as self._pool,
             self._progress.task("read", self._plan.bytes_left(), "B") as self._bar,

@@ -2,9 +2,11 @@
 
 import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
+from geldspur.evidence.media import confine, maybe_media
 from geldspur.evidence.model import MediaResult
 from geldspur.evidence.scan.digests import BIG, HEAD, Reader, difference, digest_file
 from geldspur.evidence.scan.messages import (
@@ -37,16 +39,16 @@ class Context:
 
 
 def make_handler(context: Context) -> Handler:
-    """The function that a worker serves tasks with; from here on the worker is shut in, if it is to decode."""
+    """The function that a worker serves tasks with; from here on the worker is shut in."""
     return _Handler(context)
 
 
 class _Handler:
     def __init__(self, context: Context) -> None:
         self._source = context.source
-        self._media = _media_room() if context.fingerprints else None
+        self._fingerprint_stream = _decoder() if context.fingerprints else None
         self._lanes = _lanes() if context.side_by_side else None
-        self.confined: dict[str, int | bool] = self._media.confine(_MEMORY) if self._media is not None else {}
+        self.confined: dict[str, int | bool] = confine(_MEMORY)
         self._reader = Reader(self._count)
         self._talk: Talk | None = None
         self._bytes = 0
@@ -97,7 +99,7 @@ class _Handler:
         return outcome._replace(archive=is_archive(head), media=self._maybe_media(head, job.path))
 
     def _maybe_media(self, head: bytes, path: bytes) -> bool | None:
-        return None if self._media is None else self._media.maybe_media(head, path)
+        return None if self._fingerprint_stream is None else maybe_media(head, path)
 
     def _fingerprint(self, job: Job) -> MediaResult:
         try:
@@ -160,17 +162,17 @@ class _Handler:
         return self._fingerprint_of(io.BytesIO(content))
 
     def _fingerprint_of(self, stream: BinaryIO) -> MediaResult:
-        assert self._media is not None, "only a scan with fingerprints asks for them"
-        result: MediaResult = self._media.fingerprint(stream)
-        return result
+        assert self._fingerprint_stream is not None, "only a scan with fingerprints asks for them"
+        return self._fingerprint_stream(stream)
 
 
-def _media_room() -> Any:
+def _decoder() -> Callable[[BinaryIO], MediaResult]:
     """The decoders and their kernels, ready to use; a scan of digests does without."""
-    from geldspur.evidence import media
+    from geldspur.evidence.media.keyframes import fingerprint
+    from geldspur.evidence.media.pdq import warm
 
-    media.warm()
-    return media
+    warm()
+    return fingerprint
 
 
 def _lanes() -> Any:
