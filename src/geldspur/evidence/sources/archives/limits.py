@@ -14,9 +14,9 @@ class Limits:
     `ratio`: unpacked bytes a packed byte of the outermost archive. Deflate can't exceed 1,032, so that one honest layer
     of it never meets the default, and two layers of a bomb do. It is looked at only beyond `free_bytes`.
     `buffer_bytes`: memory for nested archives that need seeking, all levels together. `dictionary_bytes`: what an LZMA
-    decoder may take. `name_bytes` and `name_ratio`: what all members' paths may take together, absolute and for a packed
-    byte; a pax header that gives every member the same name of a megabyte, or a folder of archives in archives, would
-    fill the disk with paths alone. It is looked at only beyond `free_name_bytes`.
+    decoder may take. `name_bytes` and `name_ratio`: what all members' paths may take together, absolute and for each
+    packed byte; a pax header that gives every member the same name of a megabyte, or an archive of a long name that
+    holds many members, would fill the disk with paths alone. It is looked at only beyond `free_name_bytes`.
     """
 
     depth: int = 8

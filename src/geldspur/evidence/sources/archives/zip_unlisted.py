@@ -28,7 +28,7 @@ class Spans:
     def add(self, entry: ZipEntry) -> None:
         """One listed member, from its header to the end of its data, but for its header's own extra fields."""
         end = entry.header_at + LOCAL.size + len(entry.name) + entry.packed
-        if 0 <= entry.header_at and end < 1 << 63:
+        if entry.header_at >= 0 and end < 1 << 63:
             self._starts.append(entry.header_at)
             self._ends.append(end)
 
