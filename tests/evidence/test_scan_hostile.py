@@ -9,10 +9,15 @@ import sys
 import pytest
 from scan_trees import log_agrees_with_rows, rows, run, scanned
 
+from geldspur.errors import GeldspurError
 from geldspur.evidence.scan.digests import Reader, digest_file
 from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.messages import Job
-from geldspur.evidence.sources.folder import LONGEST_PATH
+from geldspur.evidence.scan.plan import Plan
+from geldspur.evidence.scan.walk import record_walk
+from geldspur.evidence.sources.folder import LONGEST_PATH, FolderSource
+from geldspur.evidence.store import new_or_unfinished
+from geldspur.progress import SILENT
 
 
 @pytest.mark.parametrize("year", [1677, 2242, 2286, 2413])
@@ -98,3 +103,30 @@ def test_a_scan_directory_in_a_folder_bound_from_the_source_is_refused(tmp_path)
         assert refused.returncode == 2 and "inside the source" in refused.stderr
     finally:
         subprocess.run(["umount", elsewhere], check=True)
+
+
+def test_a_file_of_holes_is_read_after_all_others(tmp_path):
+    root = tmp_path / "seized"
+    root.mkdir()
+    with (root / "a").open("wb") as file:
+        file.truncate(2 << 40)
+    (root / "b").write_bytes(b"b")
+    with new_or_unfinished(tmp_path / "scan") as store:
+        record_walk(store, FolderSource(root).walk(), SILENT)
+        tasks = iter(Plan(store).next, None)
+        assert [[job.path for job in task.jobs] for task in tasks] == [[b"b"], [b"a"]]
+
+
+def test_a_full_disk_ends_a_scan_with_a_word_and_it_goes_on_when_there_is_room(tmp_path):
+    with new_or_unfinished(tmp_path / "scan") as store:
+        (pages,) = store.db.execute("PRAGMA page_count").fetchone()
+        store.db.execute(f"PRAGMA max_page_count = {pages + 1}")
+        before = store.head
+        with pytest.raises(GeldspurError, match="no room"), store.change():
+            for _ in range(100):
+                store.log("file", path=b"x" * 1000)
+        assert store.head == before
+        store.db.execute("PRAGMA max_page_count = 100000")
+        with store.change():
+            store.log("file", path=b"x")
+        assert store.head[0] == before[0] + 1
