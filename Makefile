@@ -8,6 +8,7 @@ STAMP := $(VENV)/.ready
 
 demo: $(STAMP)
 	$(BIN)/geldspur demo --out demo
+	$(BIN)/geldspur evidence demo --out demo/evidence --leads demo/leads
 
 test: $(STAMP) check
 	sh tools/oracles.sh $(VENV)

@@ -130,7 +130,8 @@ def _pull(graph: av.filter.Graph) -> Iterator[VideoFrame]:
 
 
 def _encode(path: Path, frames: Iterator[VideoFrame], codec: str, rate: int, options: dict[str, str]) -> None:
-    with av.open(str(path), "w") as container:
+    part = path.with_name(f"part-{path.name}")  # a run that is killed must not leave half a clip for the next
+    with av.open(str(part), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.pix_fmt, stream.options = "yuv420p", options
         for number, frame in enumerate(frames):
@@ -139,3 +140,4 @@ def _encode(path: Path, frames: Iterator[VideoFrame], codec: str, rate: int, opt
             frame.pts, frame.time_base, frame.pict_type = number, Fraction(1, rate), 0
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+    part.rename(path)

@@ -48,20 +48,19 @@ def outpoints(ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
 
 def our_links(ledger: Ledger, named: np.ndarray) -> np.ndarray:
     """The output row of each outpoint."""
-    bits = int(ledger.n_txs / 0.65).bit_length()
-    table, shift, key = np.zeros(1 << bits, np.uint64), np.uint64(64 - bits), np.array([11, 13], np.uint64)
+    table, key = np.zeros(int(ledger.n_txs / 0.65), np.uint64), np.array([11, 13], np.uint64)
     ids = np.ascontiguousarray(ledger.tx_id)
     hashes, new, old = np.empty(BATCH, np.uint64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
     for first in range(0, len(ids), BATCH):
         end = min(first + BATCH, len(ids))
-        kernels.insert_txids(table, shift, key, ids, 0, first, end, new, old, hashes)
+        kernels.insert_txids(table, key, ids, 0, first, end, new, old, hashes)
     found, prevout = np.empty(BATCH, np.int64), np.empty(len(named), np.uint64)
     at = (np.arange(BATCH) * 36).astype(np.uint32)
     none = np.empty(0, np.int64)
     for first in range(0, len(named), BATCH):
         piece = named[first : first + BATCH].reshape(-1)
         count = len(piece) // 36
-        kernels.find_prevout_txs(table, shift, key, 0, ids, piece, at, count, hashes, found)
+        kernels.find_prevout_txs(table, key, 0, ids, piece, at, count, hashes, found)
         whole = np.array([0, count], np.int64)  # as if one later transaction spent them all
         fault, _ = kernels.link_inputs(
             found[:count], piece, at, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
@@ -93,42 +92,24 @@ def scripts(ledger: Ledger) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
 def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.ndarray) -> np.ndarray:
     """The id of each output's script, in order of first appearance."""
     n = ledger.n_scripts
-    bits = int(n / 0.65).bit_length()
-    table, shift, key = np.zeros(1 << bits, np.uint64), np.uint64(64 - bits), np.array([17, 19], np.uint64)
-    kind, starts = np.empty(n, np.uint8), np.zeros(n + 1, np.int64)
-    blob = np.empty(len(ledger.script_payload), np.uint8)
-    read = 0
+    table, key = np.zeros(2 * int(n / 0.65), np.uint64), np.array([17, 19], np.uint64)
+    blob = np.empty(len(ledger.script_payload) + kernels.SLACK, np.uint8)
+    new_kind, new_at, new_output = np.empty(BATCH, np.uint8), np.empty(BATCH + 1, np.int64), np.empty(BATCH, np.int64)
     ids = np.empty(len(types), np.uint32)
-    none, known = np.empty(0, np.int64), 0
+    none, read, known, end = np.empty(0, np.int64), 0, 0, 0
     for first in range(0, len(types), BATCH):
         part = slice(first, min(first + BATCH, len(types)))
         count = part.stop - part.start
         ends = np.cumsum(length[part], dtype=np.uint32)
-        what = (types[part], ends - length[part], length[part])
         buf = payload[read : read + int(ends[-1])]
         read += len(buf)
-        new_kind, new_at = np.empty(count, np.uint8), np.empty(count + 1, np.int64)
-        new_payload = np.empty(int(what[2].sum()), np.uint8)
+        new_payload = np.empty(len(buf) + kernels.SLACK, np.uint8)
         new = kernels.assign_scripts(
-            table,
-            shift,
-            key,
-            *what,
-            buf,
-            count,
-            none,
-            kind,
-            starts,
-            blob,
-            known,
-            new_kind,
-            new_at,
-            new_payload,
-            ids[part],
-        )
-        kind[known : known + new] = new_kind[:new]
-        blob[starts[known] : starts[known] + new_at[new]] = new_payload[: new_at[new]]
-        starts[known + 1 : known + new + 1] = starts[known] + new_at[1 : new + 1]
+            table, key, types[part], ends - length[part], length[part], buf, count, none, blob, end, known,
+            new_kind, new_at, new_payload, new_output, ids[part],
+        )  # fmt: skip
+        blob[end : end + new_at[new]] = new_payload[: new_at[new]]
+        end += int(new_at[new])
         known += new
     return ids
 

@@ -37,3 +37,18 @@ def test_a_change_of_any_kernel_leads_to_another_folder(tmp_path):
 
 def test_the_users_own_choice_is_kept(tmp_path):
     assert asked(copied(tmp_path), NUMBA_CACHE_DIR="/elsewhere") == "/elsewhere"
+
+
+def test_two_installations_that_share_a_cache_leave_each_other_alone(tmp_path):
+    """The package's own folder can't be written to in either, so that both use the user's."""
+    home, found = tmp_path / "home", []
+    for name in ("one", "two", "one"):
+        root = tmp_path / name
+        if not root.exists():
+            root.mkdir()
+            (copied(root) / "geldspur" / "__pycache__").write_text("no folder")
+            kernels = root / "geldspur" / "bitcoin" / "merkle_kernels.py"
+            kernels.write_text(kernels.read_text() + f"\n# {name}\n")
+        found.append(Path(asked(root, XDG_CACHE_HOME=str(home))))
+    assert found[0] == found[2] != found[1]
+    assert all(folder.is_dir() and home in folder.parents for folder in found)

@@ -31,7 +31,9 @@ def is_warm(kernel: str = "_decode_blocks") -> bool:
 def _folder() -> Path | None:
     name = _PREFIX + _state()
     user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geldspur"
-    for place in (_PACKAGE / "__pycache__", user):
+    # Installations that share the user's cache have a folder each: what one removes as old, another may still run.
+    installation = f"{zlib.crc32(os.fsencode(_PACKAGE)):08x}"
+    for place in (_PACKAGE / "__pycache__", user / installation):
         try:
             if not (place / name).is_dir():
                 place.mkdir(parents=True, exist_ok=True)

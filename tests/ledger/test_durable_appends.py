@@ -7,7 +7,7 @@ import pytest
 from chains import EASY, HARDER, Branch, tx, write_branches
 from geldspur.bitcoin.networks import TESTNET3
 from geldspur.errors import GeldspurError
-from geldspur.ledger import Ledger, index
+from geldspur.ledger import Ledger, index, store
 from geldspur.ledger.build.compact import compact
 from ledger_facts import bytes_of, check, differing, facts_of
 
@@ -40,6 +40,27 @@ def test_appending_in_steps_gives_the_answers_of_a_fresh_build(tmp_path, seed):
     assert facts_of(Ledger(ledger)) == facts_of(Ledger(fresh))
     assert Ledger(ledger).manifest_sha256 == Ledger(fresh).manifest_sha256
     same_when_compacted(ledger, fresh)
+
+
+def test_a_reader_may_open_the_ledger_while_an_append_merges_runs(tmp_path, monkeypatch):
+    rng, branch, ledger = random.Random(7), Branch(), tmp_path / "ledger"
+    for blocks in (20, 1):
+        index(write_branches(tmp_path / "blocks", branch.grow(rng, blocks)), ledger)
+    merged = Ledger(ledger).runs[1].name
+    really = store.open_run
+
+    def open_late(folder, entry):
+        monkeypatch.setattr(store, "open_run", really)
+        index(write_branches(tmp_path / "blocks", branch.grow(rng, 3)), ledger)
+        return really(folder, entry)
+
+    monkeypatch.setattr(store, "open_run", open_late)
+    opened = Ledger(ledger)
+    assert not (ledger / "lookup" / merged).exists()
+    assert (opened.tip_height, len(opened.runs)) == (24, 2)
+    (ledger / "lookup" / opened.runs[1].name / "outputs.bin").unlink()
+    with pytest.raises(GeldspurError, match="damaged"):
+        Ledger(ledger)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -111,7 +111,7 @@ def test_three_of_a_kind(tmp_path):
 # What no valid chain holds
 
 
-def refused(tmp_path, good, bad, match):
+def refused(tmp_path, good, bad, match, where=""):
     """A ledger of `good` refuses to go on with `bad`, says where, and stays as it was; so does a fresh build."""
     ledger = build(tmp_path, good)
     before = bytes_of(ledger)
@@ -119,14 +119,16 @@ def refused(tmp_path, good, bad, match):
     for _ in range(2):
         with pytest.raises(GeldspurError, match=match) as caught:
             index(blocks, ledger)
+        assert where in (caught.value.where or "")
         assert caught.value.where
         check(ledger, good)
     better = good.fork(len(good.blocks) - 1).grow(random.Random(8), 5)
     index(write_branches(tmp_path / "better-blocks", better), ledger)
     check(ledger, better)
     assert before
-    with pytest.raises(GeldspurError, match=match):
+    with pytest.raises(GeldspurError, match=match) as caught:
         index(blocks, tmp_path / "new")
+    assert where in (caught.value.where or "")
 
 
 @pytest.fixture
@@ -154,8 +156,9 @@ class TestRefused:
 
     def test_a_coin_spent_twice_in_a_block(self, tmp_path, paid):
         branch, _, free = paid
-        bad = follows(branch, [tx([free], [(1, b"\x52")]), tx([free], [(2, b"\x53")])])
-        refused(tmp_path, branch, bad, "spent before")
+        second = tx([free], [(2, b"\x53")])
+        bad = follows(branch, [tx([free], [(1, b"\x52")]), second])
+        refused(tmp_path, branch, bad, "spent before", f"input 0 of transaction {second.id[::-1].hex()}")
 
     def test_a_coin_spent_twice_by_one_transaction(self, tmp_path, paid):
         branch, _, free = paid
@@ -249,7 +252,7 @@ def test_known_scripts_fill_no_table_beyond_its_room(tmp_path, monkeypatch):
     """Outputs to scripts of an older range enter the table of the new one, though they are not new."""
     from geldspur.ledger.build import tables
 
-    monkeypatch.setattr(tables, "_LEAST_BITS", 4)
+    monkeypatch.setattr(tables, "_LEAST_SLOTS", 16)
     branch = Branch()
     coin = (branch.add().id, 0)
     many = tx([coin], [(1, key_hash(n)) for n in range(2_000)])

@@ -13,7 +13,7 @@ from geldspur.ledger.lookup.open import open_run
 KEY = (0x0123456789ABCDEF, 0xFEDCBA9876543210)
 KEYS = np.array(KEY, np.uint64)
 BITS = 10
-SHIFT = np.uint64(64 - BITS)
+SLOTS = 1 << BITS
 COUNT = 300
 
 
@@ -35,12 +35,13 @@ def outpoints(ids, vouts=None):
     return buf, (36 * np.arange(len(ids))).astype(np.uint32)
 
 
-def entered(ids, table_bits=BITS):
-    table = np.zeros(1 << table_bits, np.uint64)
+def entered(ids):
+    """A table of transactions, and the twins met."""
+    table = np.zeros(SLOTS, np.uint64)
     n = len(ids)
     new, old = np.empty(n, np.int64), np.empty(n, np.int64)
     hashes = np.empty(n, np.uint64)
-    twins = kernels.insert_txids(table, np.uint64(64 - table_bits), KEYS, ids, 0, 0, n, new, old, hashes)
+    twins = kernels.insert_txids(table, KEYS, ids, 0, 0, n, new, old, hashes)
     return table, list(zip(new[:twins].tolist(), old[:twins].tolist(), strict=True))
 
 
@@ -56,9 +57,19 @@ def test_txids_that_share_their_start_are_told_apart(shared):
     strange[:, 20] = 99
     buf, at = outpoints(np.vstack([ids[order], strange]))
     found, hashes = np.empty(len(at), np.int64), np.empty(len(at), np.uint64)
-    kernels.find_prevout_txs(table, SHIFT, KEYS, 0, ids, buf, at, len(at), hashes, found)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found)
     assert found[: len(ids)].tolist() == order.tolist()
     assert set(found[len(ids) :].tolist()) == {-1}
+
+
+def test_a_table_that_is_nearly_full_goes_round_its_end():
+    ids = np.random.default_rng(2).integers(0, 256, (SLOTS - 1, 32), dtype=np.uint8)
+    table, _ = entered(ids)
+    assert np.count_nonzero(table) == SLOTS - 1
+    buf, at = outpoints(ids)
+    found, hashes = np.empty(len(at), np.int64), np.empty(len(at), np.uint64)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found)
+    assert found.tolist() == list(range(SLOTS - 1))
 
 
 @pytest.mark.parametrize("shared", [16, 31])
@@ -119,22 +130,21 @@ def colliding_payloads():
     return made
 
 
-def assign(payloads, kinds, table=None, known=(), old=((), (), b"")):
-    """Ids that the kernel gives to outputs, after scripts that are known already."""
+def assign(payloads, kinds, table=None, older=(), known=b"", n_known=0):
+    """Ids that the kernel gives to outputs, after `n_known` scripts whose payloads are known; and the new payloads."""
     data = b"".join(payloads)
     buf = np.frombuffer(data + bytes(8), np.uint8).copy()
     length = np.array([len(p) for p in payloads], np.uint32)
     at = (np.cumsum(length) - length).astype(np.uint32)
     n = len(payloads)
-    kind = np.array(kinds, np.uint8)
-    old_type, old_at, old_payload = (np.array(old[0], np.uint8), np.array(old[1] or [0], np.int64), old[2])
-    new_type, new_at = np.empty(n, np.uint8), np.empty(n + 1, np.int64)
-    payload, ids = np.empty(len(data) + 8, np.uint8), np.empty(n, np.uint32)
+    new_type, new_at, new_output = np.empty(n, np.uint8), np.empty(n + 1, np.int64), np.empty(n, np.int64)
+    payload, ids = np.empty(len(data) + kernels.SLACK, np.uint8), np.empty(n, np.uint32)
     new = kernels.assign_scripts(
-        np.zeros(1 << BITS, np.uint64) if table is None else table, SHIFT, KEYS, kind, at, length, buf, n,
-        np.array(known, np.int64), old_type, old_at, np.frombuffer(old_payload + bytes(8), np.uint8).copy(),
-        len(old_type), new_type, new_at, payload, ids,
+        np.zeros(2 * SLOTS, np.uint64) if table is None else table, KEYS, np.array(kinds, np.uint8), at, length, buf, n,
+        np.array(older, np.int64), np.frombuffer(known + bytes(8), np.uint8).copy(), len(known), n_known,
+        new_type, new_at, payload, new_output, ids,
     )  # fmt: skip
+    assert [int(ids[o]) for o in new_output[:new]] == list(range(n_known, n_known + new))
     return ids.tolist(), [payload[new_at[k] : new_at[k + 1]].tobytes() for k in range(new)]
 
 
@@ -142,10 +152,13 @@ def test_scripts_of_one_hash_are_told_apart():
     made = colliding_payloads()
     ids, new = assign([*made, *reversed(made)], [5] * 6)
     assert (ids, new) == ([0, 1, 2, 2, 1, 0], made)
-    table = np.zeros(1 << BITS, np.uint64)
+    table = np.zeros(2 * SLOTS, np.uint64)
     assign(made[:2], [5, 5], table)
-    old = ([5, 5], [0, 32, 64], b"".join(made[:2]))
-    assert assign(made, [5] * 3, table, old=old) == ([0, 1, 2], made[2:])
+    assert assign(made, [5] * 3, table, known=b"".join(made[:2]), n_known=2) == ([0, 1, 2], made[2:])
+    again = np.zeros(2 * SLOTS, np.uint64)
+    at = 32 * np.arange(3)
+    kernels.insert_scripts(again, KEYS, np.full(2, 5, np.uint8), at, np.frombuffer(b"".join(made[:2]), np.uint8), 0, 2)
+    assert assign(made, [5] * 3, again, known=b"".join(made[:2]), n_known=2) == ([0, 1, 2], made[2:])
 
 
 def test_scripts_of_equal_payload_and_different_type_are_told_apart():
@@ -153,9 +166,9 @@ def test_scripts_of_equal_payload_and_different_type_are_told_apart():
 
 
 def test_zeros_at_the_end_of_a_payload_count():
-    payloads = [b"a" + bytes(n) for n in range(20)]
-    ids, new = assign(payloads, [0] * 20)
-    assert ids == list(range(20)) and new == payloads
+    payloads = [b"a" + bytes(n) for n in range(70)]
+    ids, new = assign(payloads, [0] * 70)
+    assert ids == list(range(70)) and new == payloads
 
 
 def test_partitions_tell_scripts_of_one_hash_apart():

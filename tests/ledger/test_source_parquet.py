@@ -203,6 +203,30 @@ def test_a_field_that_cannot_be_is_named(copy, blocks, field, value, words):
     assert "transaction" in caught.value.where
 
 
+@pytest.mark.parametrize("name", ["zz", "ab", None])
+def test_a_transaction_whose_hash_is_none_is_rebuilt_all_the_same(copy, blocks, name):
+    """The hash only helps to find a coinbase's sequence; the Merkle root decides."""
+    edit(day_of(copy, "transactions", 700), change(hash=name))
+    source = ParquetTables(copy)
+    rebuilt = tiny_block(read_block(source, source.chain().ref(700)))
+    assert [tx.txid for tx in rebuilt.txs] == [tx.txid for tx in blocks[700].txs]
+
+
+@pytest.mark.parametrize("size", [None, -1, 1 << 32])
+def test_a_size_that_cannot_be_is_refused(copy, size):
+    edit(day_of(copy, "transactions", 700), change(size=size))
+    source = ParquetTables(copy)
+    with pytest.raises(GeldspurError, match="size is missing or impossible"):
+        source.sizes([source.chain().ref(700)])
+
+
+@pytest.mark.parametrize("height", [None, -1, 1 << 40])
+def test_a_height_that_cannot_be_is_refused(copy, height):
+    edit(day_of(copy, "blocks", 600), change(number=height))
+    with pytest.raises(GeldspurError, match="no block's height"):
+        ParquetTables(copy).chain()
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [

@@ -78,12 +78,15 @@ def _copy(typingctx, target, target_at, source, source_at, count):
 
 @intrinsic
 def prefetch(typingctx, array, index):
-    """Ask for the cache line of an array's element; a wrong index does no harm."""
+    """Ask for the cache line of an array's element, or a window's byte; a wrong index does no harm."""
 
     def codegen(context, builder, signature, args):
-        made = context.make_array(signature.args[0])(context, builder, args[0])
         at = context.cast(builder, args[1], signature.args[1], types.int64)
-        pointer = builder.bitcast(builder.gep(made.data, [at]), cgutils.voidptr_t)
+        if isinstance(signature.args[0], types.BaseTuple):
+            pointer = _byte_pointer(context, builder, signature.args[0], args[0], at)
+        else:
+            made = context.make_array(signature.args[0])(context, builder, args[0])
+            pointer = builder.bitcast(builder.gep(made.data, [at]), cgutils.voidptr_t)
         i32 = ir.IntType(32)
         function_type = ir.FunctionType(ir.VoidType(), [cgutils.voidptr_t, i32, i32, i32])
         function = cgutils.get_or_insert_function(builder.module, function_type, "llvm.prefetch.p0")
@@ -182,19 +185,27 @@ def copy_bytes(target, target_at, source, source_at, count):
     _copy(target, np.int64(target_at), source, np.int64(source_at), np.int64(count))
 
 
+@njit(cache=True, inline="always")
+def _differ(a, a_at, b, b_at):
+    """Which bits of two words of eight bytes differ."""
+    return _load_u64(a, np.int64(a_at)) ^ _load_u64(b, np.int64(b_at))
+
+
 @njit(cache=True)
 def same_bytes(a, a_at, b, b_at, count):
     """Are `count` bytes of two contiguous arrays equal? Offsets are in bytes."""
     _check(a, a_at, count)
     _check(b, b_at, count)
+    if 16 <= count <= 32:
+        # All at once: words from the front and from the back overlap, and nothing is left to be mispredicted.
+        front = _differ(a, a_at, b, b_at) | _differ(a, a_at + 8, b, b_at + 8)
+        a_at, b_at = a_at + count - 16, b_at + count - 16
+        return (front | _differ(a, a_at, b, b_at) | _differ(a, a_at + 8, b, b_at + 8)) == 0
     at = 0
     while at + 8 <= count:
         if _load_u64(a, np.int64(a_at + at)) != _load_u64(b, np.int64(b_at + at)):
             return False
         at += 8
-    if at < count and count >= 8:
-        last = count - 8
-        return _load_u64(a, np.int64(a_at + last)) == _load_u64(b, np.int64(b_at + last))
     while at < count:
         if _load_u8(a, np.int64(a_at + at)) != _load_u8(b, np.int64(b_at + at)):
             return False

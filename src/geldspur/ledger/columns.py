@@ -16,6 +16,8 @@ import numpy.typing as npt
 from geldspur.errors import GeldspurError
 
 Array = npt.NDArray[Any]
+_MOST_PAGES = 1 << 15
+"""Pages of a column that are remembered as read: some six megabytes."""
 
 
 def write_column(folder: Path, name: str, array: Array) -> dict[str, Any]:
@@ -59,7 +61,11 @@ def open_column(folder: Path, name: str, entry: Mapping[str, Any], single: bool 
 
 
 class Ahead:
-    """Has the system begin to read rows of a mapped column, so that several reads of the disk go on at once."""
+    """Has the system begin to read rows of a mapped column, so that several reads of the disk go on at once.
+
+    A page that was asked for once is taken to be in memory from then on: to ask again costs as much as a quarter of a
+    look-up, and where the system has let go of the page meanwhile it is read when it is looked at.
+    """
 
     def __init__(self, column: Array) -> None:
         base: Any = column
@@ -68,13 +74,19 @@ class Ahead:
         mapping = getattr(base, "_mmap", None)
         self._advise = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_WILLNEED") else None
         self._row = column.strides[0]
+        self._asked: set[tuple[int, int]] = set()
+        """First and last page of what was asked for."""
 
     def __call__(self, first: int, count: int = 1) -> None:
         """Rows `first` up to `first + count` will be looked at soon."""
-        if self._advise is not None:
-            start = first * self._row
-            page = start & -mmap.PAGESIZE
-            self._advise(mmap.MADV_WILLNEED, page, start + count * self._row - page)
+        start = first * self._row
+        page, last = start // mmap.PAGESIZE, (start + count * self._row - 1) // mmap.PAGESIZE
+        if self._advise is None or (page, last) in self._asked:
+            return
+        if len(self._asked) >= _MOST_PAGES:
+            self._asked.clear()
+        self._asked.add((page, last))
+        self._advise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, (last + 1 - page) * mmap.PAGESIZE)
 
 
 def write_json(path: Path, content: Any) -> None:

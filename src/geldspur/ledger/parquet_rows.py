@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 from geldspur.bitcoin.headers import double_sha256
 from geldspur.errors import GeldspurError
 from geldspur.ledger import parquet_kernels as kernels
+from geldspur.ledger.sources import MAX_BLOCK
 
 _PLAIN = ("hash", "size", "version", "lock_time", "block_hash", "block_number", "index")
 _INPUT = ("spent_transaction_hash", "spent_output_index", "script_hex", "sequence")
@@ -105,9 +106,11 @@ def _rebuild(table: Any, where: str, coinbase_of: Mapping[bytes, str]) -> TxRows
         )
     for t in lone.tolist():
         _complete_coinbase(data[tx_at[t] : tx_at[t + 1]], len(scripts[t]) // 2, table["hash"][t].as_py())
-    number = _numbers(table["block_number"])
+    number, size = _numbers(table["block_number"]), _numbers(table["size"])
+    if ((size < 0) | (size > MAX_BLOCK)).any():
+        raise GeldspurError("a transaction's size is missing or impossible", where=where, todo="fetch the file again")
     index = _numbers(table["index"]) if "index" in table.column_names else np.full(len(number), -1, np.int64)
-    return TxRows(number, block, index, _numbers(table["size"]), tx_at[:-1], tx_at[1:], data)
+    return TxRows(number, block, index, size, tx_at[:-1], tx_at[1:], data)
 
 
 def _complete_coinbase(tx: npt.NDArray[np.uint8], script: int, claimed: str | None) -> None:
@@ -116,7 +119,10 @@ def _complete_coinbase(tx: npt.NDArray[np.uint8], script: int, claimed: str | No
     Where none does, the first stays, and the block's Merkle root will tell that the transaction is not whole.
     """
     at = 4 + 1 + 36 + (1 if script < 253 else 3) + script
-    wanted = bytes.fromhex(claimed or "")[::-1]
+    try:
+        wanted = bytes.fromhex(claimed or "")[::-1]
+    except ValueError:
+        wanted = b""
     for sequence in (kernels.FINAL, *_SEQUENCES):
         tx[at : at + 4] = np.frombuffer(sequence.to_bytes(4, "little"), np.uint8)
         plain = tx.tobytes()

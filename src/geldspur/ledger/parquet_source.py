@@ -156,6 +156,8 @@ class ParquetTables:
                     columns = [*_BLOCK, *(name for name in _OPTIONAL if name in names)]
                     for batch in file.iter_batches(1 << 16, columns=columns):
                         for row in batch.to_pylist():
+                            if not isinstance(row["number"], int) or not 0 <= row["number"] < 1 << 32:
+                                raise GeldspurError(f"{row['number']!r} is no block's height", where=str(path))
                             yield {**row, "file": number}
                 task.advance(1)
 
@@ -201,6 +203,8 @@ def _row_groups(paths: list[Path]) -> tuple[Rows, Rows, list[tuple[Path, int]]]:
                 else:
                     ends = pc.min_max(file.read_row_group(group, columns=["block_number"])["block_number"])
                     least, most = ends["min"].as_py(), ends["max"].as_py()
+                if least is not None and not isinstance(least, int):
+                    raise GeldspurError(f"{least!r} is no block's height", where=str(path))
                 if least is not None:
                     low.append(least)
                     high.append(most)
@@ -258,10 +262,10 @@ def _header(row: dict[str, Any], previous: bytes, found: Found) -> bytes:
             int(row["bits"], 16),
             int(nonce, 16) if isinstance(nonce, str) else int(nonce),
         )
-    except (TypeError, ValueError, struct.error) as error:
+    except (TypeError, ValueError, ArithmeticError, struct.error) as error:
         raise GeldspurError(
             f"the row of block {row['number']} holds no header: {error}",
-            where=found.place(row["file"], row["number"] or 0),
+            where=found.place(row["file"], row["number"]),
         ) from error
     assert len(header) == HEADER_SIZE
     return header
@@ -275,7 +279,7 @@ def _hash(text: str | None, found: Found, row: dict[str, Any]) -> bytes:
     if len(name) != 32:
         raise GeldspurError(
             f"{text!r} is no block hash: it has not 64 hexadecimal digits",
-            where=found.place(row["file"], row["number"] or 0),
+            where=found.place(row["file"], row["number"]),
         )
     return name
 

@@ -46,6 +46,21 @@ def utc(seconds: int) -> str:
     return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def _open(folder: Path, for_look_ups: bool) -> tuple[dict[str, Any], dict[str, Array], list[Run]]:
+    """Manifest, columns by name, and runs: of one state of a ledger that may be growing meanwhile."""
+    manifest = manifests.read_manifest(folder)
+    while True:
+        try:
+            columns = {n: open_column(folder / "columns", n, e, for_look_ups) for n, e in manifest["columns"].items()}
+            return manifest, columns, [open_run(folder, entry) for entry in manifest["runs"]]
+        except GeldspurError:
+            # An append that has just ended removes the runs that it merged: its manifest names those that there are.
+            now = manifests.read_manifest(folder)
+            if now == manifest:
+                raise
+            manifest = now
+
+
 class Ledger:
     """A finished ledger, opened read-only. Columns are memory-mapped attributes named as their files.
 
@@ -55,7 +70,7 @@ class Ledger:
     def __init__(self, folder: Path, *, for_look_ups: bool = False) -> None:
         self.folder = folder
         self._for_look_ups = for_look_ups
-        self.manifest = manifests.read_manifest(folder)
+        self.manifest, column, self.runs = _open(folder, for_look_ups)
         self.network = NETWORKS[self.manifest["network"]]
         self.first_height: int = self.manifest["heights"][0]
         self.tip_height: int = self.manifest["heights"][1]
@@ -67,7 +82,6 @@ class Ledger:
         self.n_outputs: int = counts["outputs"]
         self.n_scripts: int = counts["scripts"]
         self.n_edges: int = counts["edges"]
-        column = {n: open_column(folder / "columns", n, e, for_look_ups) for n, e in self.manifest["columns"].items()}
         self.block_header: Array = column["block_header"]
         self.block_hash: Array = column["block_hash"]
         self.block_size: Array = column["block_size"]
@@ -94,7 +108,6 @@ class Ledger:
         ahead = ("script_type", "script_at", "out_value", "out_spender") if for_look_ups else ()
         self._gone = gone(self.out_spender.dtype)
         self._ahead = {name: Ahead(column[name]) for name in ahead}
-        self.runs: list[Run] = [open_run(folder, entry) for entry in self.manifest["runs"]]
 
     @cached_property
     def manifest_sha256(self) -> str:
@@ -210,13 +223,14 @@ class Ledger:
 
     def script_index(self, script_type: ScriptType, payload: bytes) -> int | None:
         """The id of a script by its type and payload; None where no output pays it."""
+        kind = int(script_type)  # numpy takes microseconds to compare a number of its own with an enumeration's
         for run in self.runs:
             for row in run.candidate_scripts(script_type, payload):
                 if self._for_look_ups:
                     self._ahead["script_type"](row)
                     self._ahead["script_at"](row, 2)
                     run.ahead_of_outputs(row)
-                if self.script_type[row] == script_type and self.payload(row) == payload:
+                if int(self.script_type[row]) == kind and self.payload(row) == payload:
                     return row
         return None
 

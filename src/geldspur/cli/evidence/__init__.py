@@ -2,7 +2,7 @@
 
 import typer
 
-from geldspur.cli.evidence import custody, deep, lists, match, report, scan, timeline
+from geldspur.cli.evidence import custody, deep, demo, lists, match, report, scan, timeline
 
 app = typer.Typer(
     help="Account for a seized server's files without looking at them: digests, fingerprints, hash sets, report.",
@@ -17,3 +17,4 @@ match.register(app)
 report.register(app)
 custody.register(app)
 timeline.register(app)
+demo.register(app)

@@ -1,6 +1,5 @@
 """Commands of `geldspur evidence` about custody: seal a scan, and verify that it is still what was scanned."""
 
-import secrets
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -98,6 +97,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a scan against its log and its seal, and its files against the source. Nothing is written."""
+    import secrets
+
     from geldspur.evidence.custody import Against, Sample
     from geldspur.evidence.custody import verify as verify_scan
     from geldspur.proof.keys import find_public

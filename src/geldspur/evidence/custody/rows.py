@@ -112,15 +112,19 @@ def check_fingerprints(db: sqlite3.Connection) -> Check:
     done = db.execute("SELECT count(*) FROM content WHERE media <> 'pending'").fetchone()[0]
 
     def problems() -> Iterator[str]:
-        told = set[str]()
+        told, wanted = set[str](), True
         for seq, record in events(db, newest_first=True):
+            if record.get("kind") == "begun":
+                wanted = record.get("options", {}).get("fingerprints", True)
             if record.get("kind") not in ("fingerprints", "deep") or "sha256" not in record:
                 continue
             if record["sha256"] not in told:
                 told.add(record["sha256"])
                 yield from _fingerprint_problems(db, seq, record)
-        for sha256, state in db.execute("SELECT lower(hex(sha256)), media FROM content ORDER BY sha256"):
-            if state != "pending" and sha256 not in told:
+        rows = db.execute("SELECT lower(hex(sha256)), media, media_reason FROM content ORDER BY sha256")
+        for sha256, state, reason in rows:
+            left_out = not wanted and (state, reason) == ("skipped", "off")  # the scan's first record says so for all
+            if state != "pending" and sha256 not in told and not left_out:
                 yield f"no record of the log tells of the fingerprints of {sha256}"
 
     return judged("fingerprints", problems(), f"of {done:,} contents are as the log says")

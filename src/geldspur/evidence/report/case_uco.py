@@ -23,7 +23,7 @@ _CONTEXT = {
     "rdfs": "http://www.w3.org/2000/01/rdf-schema#",
     "xsd": "http://www.w3.org/2001/XMLSchema#",
 }
-_ACTION = {"begun": "scan", "matched": "match", "deep": "deep sampling"}
+_ACTION = {"begun": "scan", "resumed": "scan, resumed", "matched": "match"}
 _HASH_NAMES = {"sha256": "SHA256", "sha1": "SHA1", "md5": "MD5"}
 
 Node = dict[str, Any]

@@ -19,8 +19,7 @@ _MAKING = (
     "begun", "resumed", "walked", "file", "members", "fingerprints", "finished", "list", "matched", "clustered",
     "error_measured", "deep",
 )  # fmt: skip
-_ACTIONS = ("begun", "resumed", "finished", "matched", "deep")
-POPULATIONS = (("videos", "videos"), ("images", "images"), ("unfingerprinted", "contents without fingerprints"))
+_ACTIONS = ("begun", "resumed", "finished", "matched")  # what is told file by file is counted, not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from geldspur.evidence.sources import Source
 from geldspur.evidence.store import ScanStore
 from geldspur.progress import Progress
 
-_WORTH_A_KERNEL = 1 << 30  # bytes to read
+_WORTH_A_KERNEL = 512 << 20  # bytes to read
 _CHANGES, _SECONDS = 1024, 0.5  # a transaction holds no more, and waits no longer
 _READ_SILENCE = 600.0  # a failing disk tries for minutes before it gives up on a sector
 _FINGERPRINT_SILENCE = 600.0

@@ -26,8 +26,11 @@ from geldspur.ledger.columnfile import Array, ColumnFile
 from geldspur.ledger.columns import open_column
 from geldspur.ledger.keyedhash import key_of
 from geldspur.ledger.layout import COLUMNS, FORMAT, PRIMARY, SCHEMA, SEGMENT, Column, gone, row_dtype, unspent
-from geldspur.ledger.lookup.make import Primary, make_run, spenders
+from geldspur.ledger.lookup.make import Primary, SpentTwice, make_run, spenders
 from geldspur.ledger.manifests import replace_json
+
+_BOUNDS = ("block_tx", "block_script", "tx_in", "tx_out", "script_at")
+"""The columns that `segment_bounds` looks at."""
 
 Manifest = dict[str, Any]
 Counts = Mapping[str, int]
@@ -140,6 +143,8 @@ def write_spenders(folder: Path, types: dict[str, str], counts: Counts, start: C
     try:
         first = start["in"]
         spenders(prevout[first:], first, (start["out"], counts["out"]), dtype, budget, column.append)
+    except SpentTwice as twice:
+        raise _double_spend(folder, types, counts, twice.input_row) from None
     finally:
         column.close()
 
@@ -154,11 +159,18 @@ def refuse_spent(folder: Path, types: Mapping[str, str], counts: Counts, start: 
         taken = np.flatnonzero(spender[outputs] != unspent(spender.dtype))
         twice = int(inputs[taken[0]]) if len(taken) else _first_repeated(inputs, outputs)
         if twice is not None:
-            raise GeldspurError(
-                "an input spends an output that was spent before",
-                where=f"input row {twice:,}",
-                todo="the block files don't hold one valid chain: copy them again from the node",
-            )
+            raise _double_spend(folder, types, counts, twice)
+
+
+def _double_spend(folder: Path, types: Mapping[str, str], counts: Counts, row: int) -> GeldspurError:
+    columns = open_primary(folder, types, counts, ("tx_in", "tx_id"))
+    tx_in = columns["tx_in"]
+    tx = int(np.searchsorted(tx_in, tx_in.dtype.type(row), side="right")) - 1
+    return GeldspurError(
+        "an input spends an output that was spent before",
+        where=f"input {row - int(tx_in[tx])} of transaction {columns['tx_id'][tx].tobytes()[::-1].hex()}",
+        todo="the block files don't hold one valid chain: copy them again from the node",
+    )
 
 
 def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
@@ -250,11 +262,11 @@ def checksums(
     folder: Path, types: Mapping[str, str], counts: Counts, first_height: int, old: Mapping[str, list[str]], keep: int
 ) -> dict[str, list[str]]:
     """Checksums of every primary column, one a segment of a thousand heights; the first `keep` are taken from `old`."""
-    columns = open_primary(folder, types, counts, tuple(column.name for column in PRIMARY))
-    bounds = segment_bounds(columns, counts, first_height)
+    bounds = segment_bounds(open_primary(folder, types, counts, _BOUNDS), counts, first_height)
     result: dict[str, list[str]] = {}
     for column in PRIMARY:
-        data = columns[column.name]
+        # Mapped one at a time: together they would count as memory of this process, all of them.
+        data = open_primary(folder, types, counts, (column.name,))[column.name]
         rows = bounds[column.axis]
         digests = list(old.get(column.name, [])[:keep])
         for first, end in zip(rows[len(digests) : -1], rows[len(digests) + 1 :], strict=True):

@@ -7,7 +7,6 @@ import numpy as np
 
 from geldspur.bitcoin.batch import Batch
 from geldspur.errors import GeldspurError
-from geldspur.ledger.build import kernels
 from geldspur.ledger.build.decode import Piece
 from geldspur.ledger.columnfile import Array, ColumnFile
 from geldspur.ledger.layout import NARROW_LIMIT, PRIMARY, Axis
@@ -79,13 +78,15 @@ class Draft:
 
     def add_links(self, prevout: Array) -> None:
         """Append the output rows that the inputs spend; a coinbase's is the highest value of the type."""
-        self.columns["in_prevout"].append(prevout.astype(self.columns["in_prevout"].dtype))
+        self.columns["in_prevout"].append(prevout)
 
-    def add_block_scripts(self, batch: Batch, ids: Array) -> None:
-        """Append how many scripts there are after each of a batch's blocks; before `add_scripts`."""
-        seen = np.empty(batch.n_blocks, np.int64)
-        kernels.scripts_seen(ids, batch.block_tx, batch.tx_out, batch.n_blocks, self.rows("script"), seen)
-        self.columns["block_script"].append(seen)
+    def add_block_scripts(self, batch: Batch, new_outputs: Array) -> None:
+        """Append how many scripts there are after each of a batch's blocks; before `add_scripts`.
+
+        `new_outputs`, ascending: the batch's outputs that are the first to pay their script.
+        """
+        ends = batch.tx_out[batch.block_tx[1 : batch.n_blocks + 1]]
+        self.columns["block_script"].append(self.rows("script") + np.searchsorted(new_outputs, ends))
 
     def add_edges(self, value: Array, height_and_coinbase: Array) -> None:
         """Append outputs from before a period; the first transaction's outputs begin behind them."""

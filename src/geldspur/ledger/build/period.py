@@ -77,8 +77,8 @@ def _add_coins(coins: "SpentCoins", which: Array, draft: Draft, tables: Tables) 
         coins.payload, coins.script_type[which], coins.payload_at[which].astype(np.uint32),
         lengths.astype(np.uint32), len(which),
     )  # fmt: skip
-    ids, *new = tables.assign_scripts(outputs, 1.0)
-    draft.add_scripts(ids, *new)
+    ids, new = tables.assign_scripts(outputs, 1.0)
+    draft.add_scripts(ids, new.types, new.ends[1:], new.payload)
     draft.add_edges(coins.value[which], coins.height[which] << np.uint32(1) | coins.coinbase[which])
 
 

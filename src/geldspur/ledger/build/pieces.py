@@ -58,9 +58,9 @@ def add_piece(draft: Draft, tables: Tables, piece: Piece, share_done: float, edg
     except LinkFault as fault:
         raise link_error(piece, fault) from None
     draft.add_links(prevout)
-    ids, *new = tables.assign_scripts(Outputs.of(piece), share_done)
-    draft.add_block_scripts(piece.batch, ids)
-    draft.add_scripts(ids, *new)
+    ids, new = tables.assign_scripts(Outputs.of(piece), share_done)
+    draft.add_block_scripts(piece.batch, new.outputs)
+    draft.add_scripts(ids, new.types, new.ends[1:], new.payload)
     return prevout
 
 

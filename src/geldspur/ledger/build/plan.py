@@ -1,5 +1,6 @@
 """What brings a ledger to the source's best chain, and in which order."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from geldspur.ledger.manifests import counts_of, is_ledger, is_vacant, read_mani
 from geldspur.ledger.open_source import open_source
 from geldspur.ledger.sources import Source
 from geldspur.progress import SILENT, Progress
+
+_SECONDS_BETWEEN_LOOKS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +93,13 @@ class _Watch:
 
     def __init__(self) -> None:
         self.peak = 0
+        self._again = 0.0
 
     def look(self) -> None:
-        self.peak = max(self.peak, anonymous_bytes())
+        """Look, unless it was done just now: that reads a file of the system's, which takes its time."""
+        if time.monotonic() >= self._again:
+            self.peak = max(self.peak, anonymous_bytes())
+            self._again = time.monotonic() + _SECONDS_BETWEEN_LOOKS
 
 
 @dataclass(slots=True)

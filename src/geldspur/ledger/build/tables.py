@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,7 +14,10 @@ from geldspur.ledger.lookup import kernels as lookup
 from geldspur.ledger.lookup.runs import Run
 
 _LOAD = 0.65
-_LEAST_BITS = 16
+_TX_WORDS, _SCRIPT_WORDS = 1, 2
+"""Words of eight bytes that a slot takes: see `build.kernels`."""
+_LEAST_SLOTS = 1 << 16
+_SCRIPT_COLUMNS = ("script_type", "script_at", "script_payload")
 _SURE = 0.7
 """Of what is expected, from the density of the blocks so far, so much will come at least."""
 
@@ -49,37 +51,66 @@ class Outputs:
         return cls(piece.buf, batch.out_type, batch.out_at, batch.out_length, batch.n_out)
 
 
+@dataclass(frozen=True, slots=True)
+class NewScripts:
+    """Scripts that a batch is the first to pay, in order: types uint8, payloads one behind the other.
+
+    `ends` int64: a zero, then where each payload ends; `outputs` int64: the batch's output that each comes with.
+    """
+
+    types: Array
+    ends: Array
+    payload: Array
+    outputs: Array
+
+    @classmethod
+    def room_for(cls, outputs: Outputs) -> "NewScripts":
+        """Not written yet, with room for all that outputs may bring."""
+        n, bytes_ = outputs.count, int(outputs.length[: outputs.count].sum())
+        return cls(
+            np.empty(n, np.uint8), np.empty(n + 1, np.int64), np.empty(bytes_ + kernels.SLACK, np.uint8),
+            np.empty(n, np.int64),
+        )  # fmt: skip
+
+    def first(self, count: int) -> "NewScripts":
+        """The first `count` of them."""
+        return NewScripts(
+            self.types[:count], self.ends[: count + 1], self.payload[: self.ends[count]], self.outputs[:count]
+        )
+
+
 class _Table:
     """A hash table that is made anew, larger, when it fills up."""
 
-    def __init__(self) -> None:
-        self.slots: Array = np.zeros(1 << _LEAST_BITS, np.uint64)
+    def __init__(self, words: int) -> None:
+        """A slot takes `words` words."""
+        self._words = words
+        self.slots: Array = np.zeros(words * _LEAST_SLOTS, np.uint64)
 
     @property
-    def shift(self) -> Any:
-        """What to shift a hash by to get its slot."""
-        return np.uint64(65 - len(self.slots).bit_length())
+    def bytes(self) -> int:
+        """Memory that it takes."""
+        return int(self.slots.nbytes)
 
     def is_short_for(self, rows: int) -> bool:
         """Would so many rows fill it beyond its load?"""
-        return rows > _LOAD * len(self.slots)
+        return self._words * rows > _LOAD * len(self.slots)
 
     def renew(self, rows: int, expected: int, budget: int) -> None:
         """Empty it, with room for all rows that are `expected`, which are no fewer than `rows`.
 
         Raises `TablesTooLarge` where that is clearly more than the budget: rather at once than after hours.
         """
-        bits = _bits_for(expected)
-        if 8 << bits > budget:
-            bits = _bits_for(max(rows, int(_SURE * expected)))
-        if 8 << bits > budget:
+        most = budget // (8 * self._words)
+        if _slots_for(max(rows, int(_SURE * expected))) > most:
             raise TablesTooLarge
+        count = min(_slots_for(expected), most)
         self.slots = np.empty(0, np.uint64)  # let go of the old one before the new one is made
-        self.slots = np.zeros(1 << bits, np.uint64)
+        self.slots = np.zeros(self._words * count, np.uint64)
 
 
-def _bits_for(rows: int) -> int:
-    return max(_LEAST_BITS, int(rows / _LOAD).bit_length())
+def _slots_for(rows: int) -> int:
+    return max(_LEAST_SLOTS, int(rows / _LOAD) + 1)
 
 
 class Tables:
@@ -91,7 +122,7 @@ class Tables:
         self._budget = budget
         self._first_tx = draft.range_start["tx"]
         self._first_script = draft.range_start["script"]
-        self._txs, self._scripts = _Table(), _Table()
+        self._txs, self._scripts = _Table(_TX_WORDS), _Table(_SCRIPT_WORDS)
         self._key = np.array([secrets.randbits(64), secrets.randbits(64)], np.uint64)
         self._hashes: Array = np.empty(1024, np.uint64)
         self._found: Array = np.empty(1024, np.int64)
@@ -124,15 +155,14 @@ class Tables:
         self._find_older_twins(first, end)
         found = self._found[: batch.n_in]
         kernels.find_prevout_txs(
-            self._txs.slots, self._txs.shift, self._key, self._first_tx, txid, buf, batch.in_at,
-            batch.n_in, self._hashes, found,
+            self._txs.slots, self._key, self._first_tx, txid, buf, batch.in_at, batch.n_in, self._hashes, found
         )  # fmt: skip
         for run in self._runs:
             lookup.find_txs_in_run(
                 np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
                 run.txs[1], txid, buf, batch.in_at, batch.n_in, self._hashes, found,
             )  # fmt: skip
-        prevout = np.empty(batch.n_in, np.uint64)
+        prevout = np.empty(batch.n_in, draft.columns["in_prevout"].dtype)
         fault, row = kernels.link_inputs(
             found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), *edges, prevout
         )
@@ -145,7 +175,7 @@ class Tables:
         new, old = np.empty(end - first, np.int64), np.empty(end - first, np.int64)
         txid = self._draft.columns["tx_id"].mapped()
         count = kernels.insert_txids(
-            self._txs.slots, self._txs.shift, self._key, txid, self._first_tx, first, end, new, old, self._hashes
+            self._txs.slots, self._key, txid, self._first_tx, first, end, new, old, self._hashes
         )
         if count:
             self._twins = (np.append(self._twins[0], new[:count]), np.append(self._twins[1], old[:count]))
@@ -168,7 +198,7 @@ class Tables:
 
     def _renew_txs(self, rows: int, share_done: float, end: int | None = None) -> None:
         have = (end or rows) - self._first_tx
-        self._txs.renew(have, _expected(have, share_done), self._budget // 2)
+        self._txs.renew(have, _expected(have, share_done), self._budget - self._scripts.bytes)
         self._twins = (np.empty(0, np.int64), np.empty(0, np.int64))
         for first in range(self._first_tx, rows, 1 << 16):
             self._insert_txs(first, min(first + (1 << 16), rows))
@@ -182,38 +212,39 @@ class Tables:
         """(later row, earlier row) of transactions of one id, the later within the range; in order of the later."""
         return sorted([*zip(self._twins[0].tolist(), self._twins[1].tolist(), strict=True), *self._older_twins])
 
-    def assign_scripts(self, outputs: Outputs, share_done: float) -> tuple[Array, Array, Array, Array]:
-        """Ids of the scripts that outputs pay, and the new scripts among them: types, offsets, payload."""
-        buf, columns = outputs.buf, self._draft.columns
-        n_scripts = self._draft.rows("script")
-        if self._scripts.is_short_for(n_scripts + outputs.count - self._first_script):
-            self._renew_scripts(n_scripts, share_done, n_scripts + outputs.count - self._first_script)
-        script_columns = [columns[n].mapped() for n in ("script_type", "script_at", "script_payload")]
-        what = (outputs.types, outputs.at, outputs.length)
+    def assign_scripts(self, outputs: Outputs, share_done: float) -> tuple[Array, "NewScripts"]:
+        """Ids of the scripts that outputs pay, and the new scripts among them."""
+        draft, count = self._draft, outputs.count
+        n_scripts = draft.rows("script")
+        if self._scripts.is_short_for(n_scripts + count - self._first_script):
+            self._renew_scripts(n_scripts, share_done, n_scripts + count - self._first_script)
+        what = (outputs.types, outputs.at, outputs.length, outputs.buf, count)
+        ids = np.empty(count, np.uint32)
+        payload = draft.columns["script_payload"].mapped()
+        new = NewScripts.room_for(outputs)
+        found = kernels.assign_scripts(
+            self._scripts.slots, self._key, *what, self._in_older_runs(outputs), payload, draft.rows("payload"),
+            n_scripts, new.types, new.ends, new.payload, new.outputs, ids,
+        )  # fmt: skip
+        return ids, new.first(found)
+
+    def _in_older_runs(self, outputs: Outputs) -> Array:
+        """Ids that the look-up runs of older ranges have of the outputs' scripts: see `kernels.assign_scripts`."""
         older = np.full(outputs.count if self._runs else 0, -1, np.int64)
+        columns = self._draft.columns
         for run in self._runs:
             lookup.find_scripts_in_run(
                 np.array(run.key, np.uint64), _bits(run.script_bucket), run.script_bucket, run.script_order,
-                run.script_tag, run.scripts[1], *script_columns, *what, buf, outputs.count, older,
+                run.script_tag, run.scripts[1], *(columns[n].mapped() for n in _SCRIPT_COLUMNS),
+                outputs.types, outputs.at, outputs.length, outputs.buf, outputs.count, older,
             )  # fmt: skip
-        new_type = np.empty(outputs.count, np.uint8)
-        new_at = np.empty(outputs.count + 1, np.int64)
-        new_payload = np.empty(int(outputs.length[: outputs.count].sum()), np.uint8)
-        ids = np.empty(outputs.count, np.uint32)
-        new = kernels.assign_scripts(
-            self._scripts.slots, self._scripts.shift, self._key, *what, buf, outputs.count, older, *script_columns,
-            n_scripts, new_type, new_at, new_payload, ids,
-        )  # fmt: skip
-        return ids, new_type[:new], new_at[1 : new + 1], new_payload[: new_at[new]]
+        return older
 
     def _renew_scripts(self, rows: int, share_done: float, have: int) -> None:
         """Enter the range's scripts anew; known ones of older runs are found there again when they are met."""
-        self._scripts.renew(have, _expected(have, share_done), self._budget // 2)
-        columns = self._draft.columns
-        kernels.insert_scripts(
-            self._scripts.slots, self._scripts.shift, self._key, columns["script_type"].mapped(),
-            columns["script_at"].mapped(), columns["script_payload"].mapped(), self._first_script, rows,
-        )  # fmt: skip
+        self._scripts.renew(have, _expected(have, share_done), self._budget - self._txs.bytes)
+        known = [self._draft.columns[n].mapped() for n in _SCRIPT_COLUMNS]
+        kernels.insert_scripts(self._scripts.slots, self._key, *known, self._first_script, rows)
 
     def _scratch(self, rows: int) -> None:
         if rows > len(self._hashes):

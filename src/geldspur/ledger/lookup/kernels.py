@@ -81,6 +81,58 @@ def sort_buckets(bucket, low, high, base, order, tag):
             tag[j + 1], order[j + 1] = t, r
 
 
+# The same in two steps, whose memory fits the caches: rows are dealt out by the highest bits of their hash into parts,
+# beside their hashes, and each part is sorted by itself.
+
+
+@njit(cache=True, nogil=True)
+def deal_rows(hashes, count, first_row, bits, low, high, fill, keys, rows):
+    """Append those of the rows `first_row ..` that belong to the parts `low..high` to their part.
+
+    A row's part is the highest `bits` bits of its hash. `keys` uint64 and `rows` uint32 hold the parts' rows, `fill`
+    int64[high - low] says where each part goes on.
+    """
+    shift = np.uint64(64 - bits)
+    for k in range(count):
+        part = np.int64(hashes[k] >> shift)
+        if low <= part < high:
+            at = fill[part - low]
+            fill[part - low] = at + 1
+            keys[at] = hashes[k]
+            rows[at] = np.uint32(first_row + k)
+
+
+@njit(cache=True, nogil=True)
+def sort_parts(keys, rows, start, part_bits, low, high, bits, bucket, tag):
+    """Order the rows of the parts `low..high` by (bucket, tag, row), in place; rows of a part arrive ascending.
+
+    `start` int64: where each part begins in the whole index. Writes `bucket` uint32[2**bits + 1], from the first part's
+    first bucket to the last one's end, and `tag` uint16 beside `rows`.
+    """
+    shift, tag_shift = np.uint64(64 - bits), np.uint64(48 - bits)
+    each, base = 1 << (bits - part_bits), start[low]
+    fill = np.empty(each, np.int64)
+    for part in range(low, high):
+        begin, end, first = start[part] - base, start[part + 1] - base, part * each
+        fill[:] = 0
+        for k in range(begin, end):
+            fill[np.int64(keys[k] >> shift) - first] += 1
+        at = begin
+        for b in range(each):
+            bucket[first + b] = at + base
+            fill[b], at = at, at + fill[b]
+        bucket[first + each] = at + base
+        ordered = np.empty(end - begin, np.uint32)
+        for k in range(begin, end):
+            b = np.int64(keys[k] >> shift) - first
+            at = fill[b]
+            fill[b] = at + 1
+            ordered[at - begin] = rows[k]
+            tag[at] = np.uint16((keys[k] >> tag_shift) & np.uint64(0xFFFF))
+        rows[begin:end] = ordered
+        sort_buckets(bucket, first, first + each, base, rows, tag)
+
+
 @njit(cache=True, nogil=True, inline="always")
 def _candidates(h, bits, bucket, tag):
     """Where in an index the rows lie whose hash may be `h`: the first with its tag, and the bucket's end."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from geldspur.errors import GeldspurError
 from geldspur.ledger.columnfile import Array, write_at
 from geldspur.ledger.keyedhash import Key
 from geldspur.ledger.layout import row_dtype
@@ -17,6 +16,10 @@ from geldspur.ledger.lookup.runs import Range
 
 _CHUNK = 1 << 18
 _PER_BUCKET = 8
+_PART_BITS = 12
+"""So many buckets, to the power of two, are sorted together: what that takes fits a core's own cache."""
+_BYTES_TO_INDEX = 16
+"""What sorting one row by its hash takes."""
 _BYTES_TO_SORT = 48
 """What sorting one output by its script takes."""
 
@@ -30,6 +33,13 @@ class Primary:
     script_at: Array
     script_payload: Array
     out_script: Array
+
+
+@dataclass(slots=True)
+class SpentTwice(Exception):
+    """An input spends what another one spent before it."""
+
+    input_row: int
 
 
 class _Output:
@@ -93,18 +103,19 @@ def _index(
             hash_rows(start, start + count, hashes)
             yield start, count
 
-    bucket = np.zeros((1 << bits) + 1, np.uint32)
+    part_bits = max(1, bits - _PART_BITS)
+    part = np.zeros((1 << part_bits) + 1, np.int64)
     for _, count in pieces():
-        kernels.count_buckets(hashes, count, bits, bucket)
-    np.cumsum(bucket, out=bucket)
-    fill = bucket.copy()
+        kernels.count_buckets(hashes, count, part_bits, part)
+    np.cumsum(part, out=part)
+    bucket = np.zeros((1 << bits) + 1, np.uint32)
     order, tag = _Output(folder, f"{name}_order", np.dtype("<u4")), _Output(folder, f"{name}_tag", np.dtype("<u2"))
-    for low, high in _ranges(bucket, budget // 6):
-        base, count_here = int(bucket[low]), int(bucket[high]) - int(bucket[low])
-        order_part, tag_part = np.empty(count_here, np.uint32), np.empty(count_here, np.uint16)
+    for low, high in _ranges(part, budget // _BYTES_TO_INDEX):
+        fill, n = part[low:high] - part[low], int(part[high] - part[low])
+        keys, order_part, tag_part = np.empty(n, np.uint64), np.empty(n, np.uint32), np.empty(n, np.uint16)
         for start, count in pieces():
-            kernels.scatter_rows(hashes, count, start, bits, low, high, fill, base, order_part, tag_part)
-        kernels.sort_buckets(bucket, low, high, base, order_part, tag_part)
+            kernels.deal_rows(hashes, count, start, part_bits, low, high, fill, keys, order_part)
+        kernels.sort_parts(keys, order_part, part, part_bits, low, high, bits, bucket, tag_part)
         order.write(order_part)
         tag.write(tag_part)
     bucket_out = _Output(folder, f"{name}_bucket", np.dtype("<u4"))
@@ -186,7 +197,7 @@ def spenders(
 
     `in_prevout` are the rows from `first_input` on.
 
-    Raises `GeldspurError` where an output is spent twice.
+    Raises `SpentTwice` where one is spent twice.
     """
     free = np.iinfo(dtype).max
     step = max(1024, budget // dtype.itemsize)
@@ -196,9 +207,5 @@ def spenders(
         for piece in _slices(len(in_prevout)):
             twice = kernels.scatter_spenders(in_prevout[piece], first_input + piece.start, low, high, part, free)
             if twice >= 0:
-                raise GeldspurError(
-                    "an input spends an output that was spent before",
-                    where=f"input row {twice:,}",
-                    todo="the block files don't hold one valid chain: copy them again from the node",
-                )
+                raise SpentTwice(twice)
         write(part)
