@@ -110,7 +110,7 @@ def one_round(work: Path, chance: random.Random, kills: int, fingerprints: bool)
     scan(source, work / "killed", workers=2, fingerprints=fingerprints)
     assert same(everything(work / "calm"), everything(work / "killed")), f"rows differ, see {work}"
     log_agrees_with_rows(work / "killed")
-    assert log_of(work / "killed")[-1]["kind"] == "finished"
+    assert [record["kind"] for record in log_of(work / "killed")[-2:]] == ["finished", "checkpoint"]
     with open_to_read(work / "killed") as store:
         assert count(store.db).closes
         assert store.db.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -5,7 +5,7 @@ SKIPPED = {
     "special": "socket, pipe or device, never opened",
     "virtual": "a file system of the kernel's own making (proc, sysfs …), not entered",
     "encrypted": "encrypted in its archive",
-    "depth": "nested deeper than the limit of archives in archives",
+    "depth": "nested deeper than the limit, archives in archives or folders in folders",
     "size": "larger unpacked than the limit",
     "ratio": "unpacks to more than the limit allows for its packed size (archive bomb)",
     "count": "beyond the limit of members in one archive",

@@ -41,10 +41,16 @@ class ScanStore:
         try:
             yield self.db
             self.db.execute("COMMIT")
-        except BaseException:
+        except BaseException as error:
             self._seq, self._hash = before
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
+            if getattr(error, "sqlite_errorcode", None) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE):
+                raise GeldspurError(
+                    "no room is left for the scan",
+                    where=str(self.folder),
+                    todo="make room and run the same command again: what was recorded stands, nothing is half recorded",
+                ) from error
             raise
 
     def log(self, kind: str, **fields: Any) -> None:

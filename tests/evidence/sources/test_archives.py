@@ -261,7 +261,7 @@ def test_a_flipped_byte_costs_the_member_it_is_in():
         assert read_all(bytes(archive)) == {b"a": "damaged", b"b": LARGE[::-1]}
 
 
-def test_a_damaged_directory_keeps_the_records_before_the_damage():
+def test_a_damaged_directory_costs_no_member():
     archive = zip_of({str(number): b"x" for number in range(10)})
     damaged = bytearray(archive)
     at = archive.index(b"PK\x01\x02")
@@ -270,18 +270,48 @@ def test_a_damaged_directory_keeps_the_records_before_the_damage():
     damaged[at] = 0
     got = read_all(bytes(damaged))
     assert got.pop(b"!") == ("refused", "a record of the zip directory is damaged", at)
-    assert list(got) == [b"%d" % number for number in range(6)]
+    assert list(got) == [b"%d" % number for number in range(10)]  # the last four by their own headers
 
 
 def test_a_directory_that_hides_members_is_said():
     archive = zip_of({"shown": b"1", "hidden": b"2"})
+    behind = archive.index(b"PK\x03\x04", 1)
     at = archive.index(b"PK\x01\x02")
     records = archive[at : archive.index(b"PK\x01\x02", at + 1)]
     got = read_all(archive[:at] + records + zip_end(records, at, 2))
-    assert got == {
-        b"shown": b"1",
-        b"!": ("refused", "the zip directory holds 1 members, its end says 2", at + len(records)),
-    }
+    assert got.pop(b"!") == ("refused", "the zip directory holds 1 members, its end says 2", at + len(records))
+    assert got == {b"shown": b"1", b"hidden": b"2"}
+    got = read_all(archive[:at] + records + zip_end(records, at, 1))
+    unlisted = "members lie in the zip archive that its directory does not list"
+    assert got.pop(b"!") == ("refused", unlisted, behind)
+    assert got == {b"shown": b"1", b"hidden": b"2"}
+
+
+@pytest.mark.parametrize("method", [0, 8])
+def test_of_two_zips_one_behind_the_other_both_are_read(method):
+    first, second = zip_of(FILES, method), zip_of({"decoy": b"holiday" * 9}, method)
+    for archive in (first + second, first + b"some bytes between" + second + b"and behind"):
+        got = read_all(archive)
+        assert got.pop(b"!")[0] == "refused"
+        assert got == BYTES | {b"decoy": b"holiday" * 9}
+
+
+def test_what_a_stored_member_holds_is_no_unlisted_member():
+    inner = zip_of({"in": LARGE})
+    got = read_all(zip_of({"a.zip": inner, "b.zip": inner}, 0))
+    assert sorted(got) == [b"a.zip", b"a.zip!in", b"b.zip", b"b.zip!in"]
+
+
+def test_names_that_take_more_than_all_their_archive_end_its_listing():
+    body = b"1000016 path=" + b"n" * 1_000_002 + b"\n"
+    header = tarfile.TarInfo("g")
+    header.type, header.size = b"g", len(body)
+    member = tarfile.TarInfo("m").tobuf(tarfile.USTAR_FORMAT)
+    plain = header.tobuf(tarfile.USTAR_FORMAT) + body + b"\0" * (-len(body) % 512) + member * 100 + b"\0" * 1024
+    got = list(members(io.BytesIO(gzip.compress(plain))))
+    assert got[-1].refused == "its members' names take more bytes than the limit"
+    assert sum(len(member.found.path) for member in got) <= LIMITS.free_name_bytes
+    assert len(got) > 10
 
 
 def test_a_self_made_prefix_does_not_move_a_zips_members():

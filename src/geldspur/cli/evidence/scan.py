@@ -106,7 +106,7 @@ def _say_status(folder: Path) -> None:
         (counts.deleted, "deleted: their place may hold another file's bytes by now"),
         (counts.members, "members of archives"),
         (counts.directories_unreadable, "directories that could not be listed: what lies in them was not found"),
-        (counts.directories_skipped, "directories of the kernel's own file systems, not entered"),
+        (counts.directories_skipped, "directories not entered: the kernel's own file systems, or nested too deep"),
     ):
         if count:
             say(f"              {count:,} {words}")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-_STARTS_FORMULA = re.compile(r"(^\s*|;\s*)([=+\-@\t\r|%])")
+_STARTS_FORMULA = re.compile(r"(^\s*|;\s*)([=+\-@\t\r|%＝＋－＠])")  # noqa: RUF001 (some take wide signs for the narrow)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 Value = str | int | bytes | None
@@ -23,8 +23,13 @@ def cell(value: Value) -> str:
         return value.hex()
     if isinstance(value, int):
         return str(int(value))
-    text = _STARTS_FORMULA.sub(lambda found: f"{found[1]}\\x{ord(found[2]):02x}", value)
+    text = _STARTS_FORMULA.sub(lambda found: found[1] + _escaped(found[2]), value)
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
+def _escaped(sign: str) -> str:
+    code = ord(sign)
+    return f"\\x{code:02x}" if code < 0x80 else f"\\u{{{code:x}}}"
 
 
 def write_table(path: Path, head: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:

@@ -1,6 +1,7 @@
 """Writes a report: every file of it, or none."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from geldspur.evidence.report.numbers import numbers
 from geldspur.evidence.report.rows import Rows
 from geldspur.evidence.report.vics import write_vics
 from geldspur.evidence.report.view import View
+from geldspur.evidence.sources.mounts import lies_within
 from geldspur.evidence.store import ScanStore, open_to_read, open_to_write
 from geldspur.leads.report.typeset import to_pdf
 from geldspur.ledger.columns import staging
@@ -103,8 +105,8 @@ def _write_text(path: Path, text: str) -> None:
 
 def _check_out(out: Path, scan: Path, store: ScanStore) -> None:
     real = out.resolve()
-    source = store.about().get("source")
-    if source and Path(source).is_dir() and real.is_relative_to(Path(source).resolve()):
+    told = json.loads(store.about().get("describe", "{}")).get("path_hex")
+    if told and (source := Path(os.fsdecode(bytes.fromhex(told)))).is_dir() and lies_within(out, source):
         raise UsageError("the report would lie inside the source", where=str(out), todo=_TODO)
     if scan.resolve().is_relative_to(real):
         raise UsageError("the report would replace the scan directory", where=str(out), todo=_TODO)

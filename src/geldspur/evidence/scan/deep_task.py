@@ -3,12 +3,13 @@
 import hashlib
 import io
 import time
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, cast
 
 from geldspur.evidence.media import confine
 from geldspur.evidence.media.keyframes import fingerprint
 from geldspur.evidence.media.pdq import warm
 from geldspur.evidence.model import MediaResult
+from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.tasks import MEMBER_IN_MEMORY
 from geldspur.evidence.scan.worker import Handler, Talk
 from geldspur.evidence.sources.archives import members
@@ -83,7 +84,7 @@ def _is(stream: BinaryIO, task: DeepTask, tick: Any) -> bool:
 def _member(stream: BinaryIO, wanted: tuple[bytes, int], tick: Any) -> BinaryIO | None:
     """A member's bytes, in memory; None where they can't be had."""
     seen = 0
-    for member in members(stream):
+    for member in members(cast(BinaryIO, Heard(stream, tick))):
         tick()
         if member.refused is not None or member.found.path != wanted[0]:
             continue

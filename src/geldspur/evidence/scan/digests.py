@@ -67,12 +67,13 @@ class Reader:
         return digests, bytes(block[:HEAD]), None, total
 
     def read(
-        self, stream: BinaryIO, size: int | None, keep: int = 0
+        self, stream: BinaryIO, size: int | None, keep: int = 0, most: int | None = None
     ) -> tuple[Digests | None, bytes, OSError | None, int]:
         """Digests of the whole stream, its first bytes, the error that stopped it, and how many bytes were read.
 
         `size` is a guess of how much is to come. `keep`: hand out the whole content, if it is no longer than that,
-        instead of its first bytes only.
+        instead of its first bytes only. `most`: stop behind so many bytes; a file that grows as fast as it is read,
+        or that a file system makes up while it is read, has no end.
         """
         hashes = hashlib.md5(usedforsecurity=False), hashlib.sha1(usedforsecurity=False), hashlib.sha256(), blake3()
         head, total = bytearray(), 0
@@ -83,6 +84,8 @@ class Reader:
                 total += len(block)
                 if self._tell is not None:
                     self._tell(len(block))
+                if most is not None and total > most:
+                    break
         except OSError as error:
             return None, bytes(head), error, total
         md5, sha1, sha256, third = hashes
@@ -161,14 +164,15 @@ def digest_file(
     with stream:
         if (before := difference(job, stream)) is not None:
             return Outcome(reason="changed", detail=f"between walk and opening: {before}"), b""
-        reads = reader.read(stream, job.size) if room is None else reader.read_small(stream, room)
+        reads = reader.read(stream, job.size, most=job.size) if room is None else reader.read_small(stream, room)
         digests, head, problem, read = reads
         if problem is not None or digests is None:
             return failure(problem or OSError("unknown"), read), b""
         if (after := difference(job, stream)) is not None:
             return Outcome(reason="changed", detail=f"while it was read: {after}", offset=read), b""
         if job.size is not None and digests.size != job.size:
-            return Outcome(reason="changed", detail=f"listed with {job.size} bytes, gave {read}", offset=read), b""
+            gave = "more" if digests.size > job.size else str(read)
+            return Outcome(reason="changed", detail=f"listed with {job.size} bytes, gave {gave}", offset=read), b""
         return Outcome(digests, touched=touched(stream)), head
 
 

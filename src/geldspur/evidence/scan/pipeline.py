@@ -13,6 +13,7 @@ from geldspur.evidence.scan.counts import Counts, count
 from geldspur.evidence.scan.run import Run
 from geldspur.evidence.scan.walk import Differences, differences, record_walk
 from geldspur.evidence.sources import Source, open_source
+from geldspur.evidence.sources.mounts import lies_within
 from geldspur.evidence.store import ScanStore, new_or_unfinished
 from geldspur.progress import SILENT, Progress
 
@@ -61,7 +62,7 @@ def scan(
 
 def apart(source: Path, out: Path) -> None:
     """Refuse a scan directory inside its source, where writing would change the evidence, and the other way round."""
-    if out == source or source in out.parents:
+    if lies_within(out, source):
         raise UsageError("the scan directory lies inside the source", where=str(out), todo="name a folder outside it")
     if out in source.parents:
         raise UsageError("the source lies inside the scan directory", where=str(source), todo="name another --out")

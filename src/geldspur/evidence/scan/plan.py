@@ -11,6 +11,7 @@ from geldspur.evidence.store import ScanStore
 
 _BATCH_FILES, _BATCH_BYTES = 64, 16 << 20  # in one message; small enough that workers end together
 _PAGE = 4096
+_HOLES = 1 << 40  # bytes of a file that are not on the disk, from which on it is read after all others
 _JOB = "id, path, place, size, modified_ns, changed_ns, inode, ordinal"
 
 
@@ -74,9 +75,16 @@ class Plan:
             yield DigestTask(tuple(batch))
 
     def _to_read(self) -> Iterator[Job]:
+        """First what can be read in a time that its bytes on the disk explain; a few kilobytes may claim 16 TiB."""
+        for hollow in (0, 1):
+            yield from self._to_read_now(hollow)
+
+    def _to_read_now(self, hollow: int) -> Iterator[Job]:
         last = 0
         query = f"""SELECT {_JOB}, links, device FROM entry
-                    WHERE state = 'found' AND kind = 'file' AND id > ? ORDER BY id LIMIT {_PAGE}"""  # noqa: S608
+                    WHERE state = 'found' AND kind = 'file' AND id > ?
+                    AND (coalesce(size - allocated, 0) > {_HOLES}) = {hollow}
+                    ORDER BY id LIMIT {_PAGE}"""  # noqa: S608
         while rows := self._store.db.execute(query, (last,)).fetchall():
             last = rows[-1][0]
             for *row, links, device in rows:

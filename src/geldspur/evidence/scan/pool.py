@@ -157,7 +157,11 @@ class Pool:
         for number, worker in enumerate(self._workers):
             messages, alive = worker.messages()
             for message in messages:
-                events += self._understood(worker, message)
+                try:
+                    events += self._understood(worker, message)
+                except (LookupError, TypeError, ValueError):  # no worker of ours says so: it was taken over
+                    alive = False
+                    break
             if not alive or worker.late:
                 events += self._replaced(number, worker, "crashed" if not alive else "time")
         return events

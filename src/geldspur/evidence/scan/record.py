@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from geldspur.evidence.model import Digests, MediaResult
 from geldspur.evidence.reasons import SKIPPED
 from geldspur.evidence.scan.messages import Job, MemberOutcome, Outcome
-from geldspur.evidence.scan.walk import insert
+from geldspur.evidence.scan.walk import as_words, insert
 from geldspur.evidence.store import ScanStore
 
 _STAGE = "keyframe"
@@ -44,7 +44,7 @@ class Recorder:
             (
                 "unreadable" if outcome.digests is None else "hashed",
                 outcome.reason,
-                outcome.detail,
+                as_words(outcome.detail),
                 outcome.errno,
                 outcome.offset,
                 recorded.content,
@@ -88,7 +88,7 @@ class Recorder:
         row = self._db.execute("SELECT sha256, media FROM content WHERE id = ?", (content,)).fetchone()
         self._db.execute(
             "UPDATE content SET media = ?, media_reason = ?, media_detail = ? WHERE id = ?",
-            (result.state, result.reason, result.detail, content),
+            (result.state, result.reason, as_words(result.detail), content),
         )
         if (facts := result.facts) is not None:
             self._db.execute(

@@ -4,11 +4,12 @@ import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from geldspur.evidence.media import confine, maybe_media
 from geldspur.evidence.model import MediaResult
 from geldspur.evidence.scan.digests import BIG, HEAD, Reader, difference, digest_file
+from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.messages import (
     ArchiveTask,
     DigestTask,
@@ -115,7 +116,8 @@ class _Handler:
         count = 0
         seen: dict[bytes, int] = {}
         with self._source.open(task.job.path, task.job.place) as stream:
-            for member in members(stream):
+            heard = cast(BinaryIO, Heard(stream, lambda: self._count(0)))
+            for member in members(heard):
                 if member.refused is not None:
                     talk.say(Refusal(member.number, member.refused, member.offset))
                     continue

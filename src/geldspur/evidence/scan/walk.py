@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from geldspur.evidence.model import Found
+from geldspur.evidence.names import shown
 from geldspur.evidence.store import ScanStore
 from geldspur.progress import Progress
 
@@ -16,6 +17,7 @@ INSERT INTO entry (parent, path, ordinal, kind, place, size, allocated, device, 
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SPEAK_EVERY = 1000
+MOST = 1 << 63  # what SQLite's integers hold
 
 
 def insert(
@@ -36,7 +38,7 @@ def insert(
     """Add one row; returns its id."""
     times = found.times
     of_times = (
-        (times.born_ns, times.modified_ns, times.accessed_ns, times.changed_ns, times.source)
+        (*map(storable, (times.born_ns, times.modified_ns, times.accessed_ns, times.changed_ns)), times.source)
         if times
         else (None, None, None, None, None)
     )
@@ -44,18 +46,29 @@ def insert(
     row = db.execute(
         _INSERT,
         (
-            parent, path, ordinal, found.kind, place, found.size, found.allocated, found.device,
-            _signed(found.inode), found.links, *of_times, int(found.deleted), state, reason, detail, errno, offset,
-            content, members,
+            parent, path, ordinal, found.kind, place, storable(found.size), storable(found.allocated),
+            _signed(found.device), _signed(found.inode), storable(found.links), *of_times, int(found.deleted), state,
+            reason, as_words(detail), errno, storable(offset), content, members,
         ),
     )  # fmt: skip
     assert row.lastrowid is not None
     return row.lastrowid
 
 
+def storable(number: int | None) -> int | None:
+    """What a column can hold, None for the rest: anyone can give a file a time in the year 2400, which in nanoseconds
+    is beyond 2**63."""
+    return number if number is not None and -MOST <= number < MOST else None
+
+
+def as_words(text: str | None) -> str | None:
+    """Words that came from a library, which may quote a file's name or an archive's own text: fit for one line."""
+    return None if text is None or text.isprintable() else shown(text.encode("utf-8", "surrogatepass"))
+
+
 def _signed(inode: int | None) -> int | None:
-    """SQLite's integers end at 2**63, inode numbers at 2**64."""
-    return inode - (1 << 64) if inode is not None and inode >= 1 << 63 else inode
+    """SQLite's integers end at 2**63, numbers of inodes and devices at 2**64."""
+    return inode - (1 << 64) if inode is not None and inode >= MOST else inode
 
 
 def record_walk(store: ScanStore, listing: Iterable[Found], progress: Progress) -> None:
@@ -118,9 +131,9 @@ def differences(store: ScanStore, listing: Iterable[Found]) -> Differences:
             ordinals[found.path] = ordinal
         row = store.db.execute(query, (found.path, ordinal)).fetchone()
         times = found.times
-        modified, inode_changed = (times.modified_ns, times.changed_ns) if times else (None, None)
+        modified, inode_changed = (storable(times.modified_ns), storable(times.changed_ns)) if times else (None, None)
         seen += row is not None
-        if row != (found.kind, found.size, _signed(found.inode), modified, inode_changed):
+        if row != (found.kind, storable(found.size), _signed(found.inode), modified, inode_changed):
             changed.append(found.path)
     (walked,) = store.db.execute("SELECT count(*) FROM entry WHERE parent IS NULL").fetchone()
     return Differences(changed, walked - seen)

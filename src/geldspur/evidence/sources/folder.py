@@ -14,6 +14,7 @@ from geldspur.evidence.sources.mounts import VIRTUAL, mount_of, mounts, nested_i
 from geldspur.evidence.sources.statx import facts
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+LONGEST_PATH = 64 << 10  # bytes; no system gives longer ones by name, and each row holds the whole of its path
 _FOLDERS_HELD = 128  # descriptors kept open on the way to a folder; deeper ones are reached again when needed
 
 
@@ -126,6 +127,8 @@ class FolderSource:
                     yield found
                 elif os.path.join(os.fsencode(self.root), found.path) in virtual:  # noqa: PTH118 (bytes)
                     yield _like(found, skip="virtual")
+                elif len(found.path) > LONGEST_PATH:
+                    yield _like(found, skip="depth")
                 else:
                     inside, error = self._inside(folders, found.path)
                     yield _like(found, error=error) if error else found

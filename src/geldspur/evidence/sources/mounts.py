@@ -1,5 +1,6 @@
 """Which file system a folder lies in, and how it is mounted, as the kernel says (/proc/self/mountinfo)."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +14,18 @@ VIRTUAL = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One line of the mount table; `options` joins those of the mount and of the file system."""
+    """One line of the mount table; `options` joins those of the mount and of the file system.
+
+    `device` and `root`: which file system it is, and what folder of it is seen at `point` (another than / where a
+    folder is bound to a second place).
+    """
 
     point: bytes
     filesystem: bytes
     source: bytes
     options: bytes
+    device: bytes = b""
+    root: bytes = b"/"
 
     @property
     def read_only(self) -> bool:
@@ -44,7 +51,9 @@ def _parsed(line: bytes) -> Mount | None:
     also = [option for option in rest[2].split(b",") if option not in own and option not in (b"rw", b"ro")]
     if b"ro" in rest[2].split(b","):  # the file system itself is read-only, whatever the mount says
         own = [b"ro" if option == b"rw" else option for option in own]
-    return Mount(_unescaped(fields[4]), rest[0], _unescaped(rest[1]), b",".join(own + also))
+    return Mount(
+        _unescaped(fields[4]), rest[0], _unescaped(rest[1]), b",".join(own + also), fields[2], _unescaped(fields[3])
+    )
 
 
 def _unescaped(field: bytes) -> bytes:
@@ -60,6 +69,29 @@ def mount_of(path: bytes, table: list[Mount]) -> Mount | None:
 def nested_in(path: bytes, table: list[Mount]) -> list[Mount]:
     """The mounts below an absolute path."""
     return [mount for mount in table if mount.point != path and _within(mount.point, path)]
+
+
+def lies_within(path: Path, folder: Path) -> bool:
+    """Whether a path, be there something or not, lies in a folder, or is it: by its name, or because the folder, or
+    what is mounted below it, is bound to a second place."""
+    inner, outer = (os.fsencode(each.resolve()) for each in (path, folder))
+    if _within(inner, outer):
+        return True
+    table = mounts()
+    at = _physical(inner, mount_of(inner, table))
+    whole = [_physical(outer, mount_of(outer, table))]
+    whole += [_physical(below.point, below) for below in nested_in(outer, table)]
+    return at is not None and any(
+        place is not None and at[0] == place[0] and _within(at[1], place[1]) for place in whole
+    )
+
+
+def _physical(path: bytes, mount: Mount | None) -> tuple[bytes, bytes] | None:
+    """The file system that a path lies in, and where in it."""
+    if mount is None or not mount.device:
+        return None
+    below = path.removeprefix(mount.point.rstrip(b"/"))
+    return mount.device, mount.root.rstrip(b"/") + below or b"/"
 
 
 def _within(path: bytes, folder: bytes) -> bool:

@@ -14,7 +14,9 @@ class Limits:
     `ratio`: unpacked bytes a packed byte of the outermost archive. Deflate can't exceed 1,032, so that one honest layer
     of it never meets the default, and two layers of a bomb do. It is looked at only beyond `free_bytes`.
     `buffer_bytes`: memory for nested archives that need seeking, all levels together. `dictionary_bytes`: what an LZMA
-    decoder may take.
+    decoder may take. `name_bytes` and `name_ratio`: what all members' paths may take together, absolute and for each
+    packed byte; a pax header that gives every member the same name of a megabyte, or an archive of a long name that
+    holds many members, would fill the disk with paths alone. It is looked at only beyond `free_name_bytes`.
     """
 
     depth: int = 8
@@ -23,6 +25,9 @@ class Limits:
     ratio: int = 1_100
     members: int = 1_000_000
     free_bytes: int = 256 * MIB
+    name_bytes: int = 1 << 30
+    name_ratio: int = 64
+    free_name_bytes: int = 16 * MIB
     buffer_bytes: int = 256 * MIB
     dictionary_bytes: int = 128 * MIB
 
@@ -57,6 +62,12 @@ class Budget:
         self._reason = "ratio" if by_ratio < limits.total_bytes else "size"
         self._allowed = min(by_ratio, limits.total_bytes)
         self._left = self._allowed
+        self._names_left = min(limits.name_bytes, max(limits.free_name_bytes, limits.name_ratio * packed))
+
+    def takes_name(self, size: int) -> bool:
+        """Whether a member's path of `size` bytes still may be kept; it is taken off."""
+        self._names_left -= size
+        return self._names_left >= 0
 
     def refuses(self, size: int) -> str | None:
         """The reason why `size` more bytes are too many."""

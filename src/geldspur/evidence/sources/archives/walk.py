@@ -14,6 +14,7 @@ from geldspur.evidence.sources.archives.tar_sparse import Holes
 from geldspur.evidence.sources.archives.tars import TarEntry, TarReader
 from geldspur.evidence.sources.archives.zip_fields import SECOND
 from geldspur.evidence.sources.archives.zip_salvage import salvaged
+from geldspur.evidence.sources.archives.zip_unlisted import Spans, first_member
 
 MOST = 1 << 63  # what SQLite's integers hold
 
@@ -87,7 +88,7 @@ class _Kept:
 
 
 class _Full(Exception):
-    """The limit of members is reached."""
+    """The limit of members, or of bytes in their names, is reached; the words say which."""
 
 
 class _Walk:
@@ -103,9 +104,8 @@ class _Walk:
             yield _refusal(box, stop.words, stop.offset)
         except OSError as error:  # the disk below it
             yield _refusal(box, f"could not be read ({error.strerror or error})", None)
-        except _Full:
-            words = f"more than {self._limits.members:,} members, the limit"
-            yield _refusal(box, words, None)
+        except _Full as full:
+            yield _refusal(box, str(full), None)
             if box.number:
                 raise
 
@@ -124,14 +124,41 @@ class _Walk:
     # -- zip
 
     def _zip(self, box: _Archive, stream: BinaryIO) -> Iterator[Member]:
-        directory = zips.find_directory(stream)
+        directory, size = zips.find_directory(stream), stream.seek(0, io.SEEK_END)
         if directory is None:
-            size = stream.seek(0, io.SEEK_END)
-            listed = salvaged(stream, size, self._limits, self._budget.charge)
-        else:
-            listed = zips.entries(stream, directory)
-        for entry in listed:
-            yield from self._zip_member(box, stream, entry)
+            for entry in salvaged(stream, size, self._limits, self._budget.charge):
+                yield from self._zip_member(box, stream, entry)
+            return
+        spans = Spans()
+        damage: Stopped | None = None
+        try:
+            for entry in zips.entries(stream, directory):
+                spans.add(entry)
+                yield from self._zip_member(box, stream, entry)
+        except Stopped as stop:
+            damage = stop
+        yield from self._zip_unlisted(box, stream, spans.gaps(stream, directory, size), damage)
+
+    def _zip_unlisted(
+        self, box: _Archive, stream: BinaryIO, gaps: Iterator[tuple[int, int]], damage: Stopped | None
+    ) -> Iterator[Member]:
+        """Members that the directory leaves out, and the word that there are some; or that the directory is damaged."""
+        first: int | None = None
+        for start, end in gaps:
+            at: int | None = start
+            while (at := first_member(stream, at, end)) is not None:
+                first = at if first is None else first
+                try:
+                    for entry in salvaged(stream, end, self._limits, self._budget.charge, at):
+                        at = zips.end_of(entry)
+                        yield from self._zip_member(box, stream, entry)
+                except Stopped as stop:
+                    if stop.reason != "damaged":
+                        raise
+        if damage is not None:
+            raise damage
+        if first is not None:
+            raise Stopped("damaged", "members lie in the zip archive that its directory does not list", first)
 
     def _zip_member(self, box: _Archive, stream: BinaryIO, entry: zips.ZipEntry) -> Iterator[Member]:
         name = entry.name.rstrip(b"/") or entry.name if entry.kind == "directory" else entry.name
@@ -298,7 +325,9 @@ class _Walk:
 
     def _numbered(self, box: _Archive, found: Found, opens: Callable[[], BinaryIO] | None) -> Member:
         if self._count >= self._limits.members:
-            raise _Full
+            raise _Full(f"more than {self._limits.members:,} members, the limit")
+        if not self._budget.takes_name(len(found.path)):
+            raise _Full("its members' names take more bytes than the limit")
         self._count += 1
         return Member(found, self._count, box.number or None, opens)
 

@@ -13,8 +13,10 @@ _HEADER, _DESCRIPTOR = b"PK\x03\x04", b"PK\x07\x08"
 _AFTER = (_HEADER, b"PK\x01\x02", b"PK\x06\x08")  # what may follow a member
 
 
-def salvaged(stream: BinaryIO, total: int, limits: Limits, charge: Callable[[int], None]) -> Iterator[ZipEntry]:
-    """Members from the first byte on, in the order in which they lie.
+def salvaged(
+    stream: BinaryIO, total: int, limits: Limits, charge: Callable[[int], None], begin: int = 0
+) -> Iterator[ZipEntry]:
+    """Members from byte `begin` on up to byte `total`, in the order in which they lie.
 
     Sizes that only follow a member are found by unpacking it, which `charge` is told of. Where a member does not end,
     `cut` is set, and it is the last.
@@ -22,13 +24,13 @@ def salvaged(stream: BinaryIO, total: int, limits: Limits, charge: Callable[[int
     Raises:
         Stopped: always, at the end: it says up to where the archive could be read.
     """
-    at = 0
-    stream.seek(0)
+    at = begin
+    stream.seek(at)
     if stream.read(4) in (_DESCRIPTOR, b"PK00"):  # the mark of an archive that was meant to be split
-        at = 4
+        at += 4
     while True:
         stream.seek(at)
-        head = stream.read(LOCAL.size)
+        head = stream.read(min(LOCAL.size, max(0, total - at)))
         if len(head) < LOCAL.size or head[:4] != _HEADER:
             raise Stopped(
                 "damaged", "the zip archive has no directory at its end; its members were read up to here", at

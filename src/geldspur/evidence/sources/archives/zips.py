@@ -216,6 +216,11 @@ def _data_at(stream: BinaryIO, header_at: int) -> int:
     return int(header_at + LOCAL.size + name + extra)
 
 
+def end_of(entry: ZipEntry) -> int:
+    """Where the data of a member found by its own header end."""
+    return (entry.data_at or entry.header_at + LOCAL.size) + entry.packed
+
+
 def decoder_of(entry: ZipEntry, packed: BinaryIO, limits: Limits) -> Decoder:
     """What unpacks a member that is not stored."""
     if entry.method == DEFLATED:
