@@ -145,12 +145,12 @@ class _Walk:
         """Members that the directory leaves out, and the word that there are some; or that the directory is damaged."""
         first: int | None = None
         for start, end in gaps:
-            at: int | None = start
-            while (at := first_member(stream, at, end)) is not None:
+            after = start
+            while (at := first_member(stream, after, end)) is not None:
                 first = at if first is None else first
                 try:
                     for entry in salvaged(stream, end, self._limits, self._budget.charge, at):
-                        at = zips.end_of(entry)
+                        after = zips.end_of(entry)
                         yield from self._zip_member(box, stream, entry)
                 except Stopped as stop:
                     if stop.reason != "damaged":
