@@ -412,7 +412,7 @@ def test_commands_make_show_and_check_a_list(tmp_path):
     made = run(app, ["evidence", "lists", "make", str(tmp_path / name), "--out", out, "--kind", "benign"])
     assert made.exit_code == 0 and made.output.isascii() and "\x1b" not in made.output
     assert "1 records rejected" in made.output and "line 2: no digest" in made.output
-    assert "known to be harmless" in run(app, ["evidence", "lists", "show", out]).output
+    assert "known harmless files" in run(app, ["evidence", "lists", "show", out]).output
     shown = json.loads(run(app, ["evidence", "lists", "show", out, "--json"]).output)
     assert (shown["entries"], shown["rejected"], shown["kind"]) == (1, 1, "benign")
     assert json.loads(run(app, ["evidence", "lists", "check", out, "--json"]).output)["sound"] is True

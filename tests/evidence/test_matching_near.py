@@ -138,6 +138,24 @@ def test_strangers_are_not_chained_by_a_title_or_a_copy_between_them(scan, pictu
     assert {frozenset(g) for g in groups.values()} == {frozenset({n}) for n in [*strangers, only_title, *short]}
 
 
+def test_one_of_two_pictures_is_enough_for_videos_of_equal_length_only(scan, pictures):
+    def lasting(name, hashes, duration_ms):
+        number = film(scan, name, hashes)
+        with scan.store.change() as db:
+            db.execute("INSERT INTO media VALUES (?, 'mp4', 'h264', 64, 64, ?, 2, 0)", (number, duration_ms))
+        return number
+
+    whole = lasting("whole", pictures[:4], 3000)
+    again = lasting("again", [pictures[0], pictures[50]], 3400)
+    longer = lasting("longer", [pictures[0], pictures[60]], 4000)
+    less = lasting("less", [pictures[0], *pictures[70:72]], 3000)
+    assert {frozenset(group) for group in grouped(scan).values()} == {
+        frozenset({whole, again}),
+        frozenset({longer}),
+        frozenset({less}),
+    }
+
+
 def test_two_halves_of_a_compilation_stay_two(scan, pictures):
     first, second = film(scan, "first", pictures[:10]), film(scan, "second", pictures[10:19])
     both = film(scan, "both", [*pictures[4:8], *pictures[12:16]])

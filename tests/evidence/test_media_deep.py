@@ -1,10 +1,15 @@
 """The deep mode decodes what no list knows, in order of copies, and goes on where it was left."""
 
+import hashlib
+import sqlite3
 import zipfile
 
 import pytest
 from media_clips import encode, picture, scenes
 
+from geldspur.evidence.custody import Against, Sample, seal_after_work, verify
+from geldspur.evidence.lists import make_list
+from geldspur.evidence.matching.compare import match
 from geldspur.evidence.media import frames_sha256
 from geldspur.evidence.model import FrameHash
 from geldspur.evidence.scan.deep import deepen
@@ -26,15 +31,10 @@ def scanned(tmp_path):
     with zipfile.ZipFile(source / "z.zip", "w") as archive:
         archive.writestr("in/c.mkv", encode(scenes(2), "matroska", "mpeg4", g=1000, sc_threshold=1000000000))
     scan(source, tmp_path / "out", workers=1)
-    with open_to_write(tmp_path / "out") as store, store.change() as db:
-        db.execute(
-            "INSERT INTO hash_list VALUES (1, 'l', 'l.txt', x'00', 'plain', NULL, NULL, NULL, 'material', 1, 1, 0, 0,"
-            " 0, '{}')"
-        )
-        db.execute(
-            "INSERT INTO hit (content, list, method, row) SELECT content, 1, 'md5', 0 FROM entry WHERE path = ?",
-            (b"known.mp4",),
-        )
+    (tmp_path / "l.txt").write_text(hashlib.md5((source / "known.mp4").read_bytes()).hexdigest())
+    with open_to_write(tmp_path / "out") as store:
+        match(store, [make_list(tmp_path / "l.txt", tmp_path / "list")], errors=False)
+        seal_after_work(store)
     return source, tmp_path / "out"
 
 
@@ -74,6 +74,19 @@ def test_unknown_videos_are_decoded_by_copies_and_a_second_run_does_the_rest(sca
         )  # fmt: skip
         digest = frames_sha256((stage, FrameHash(*row)) for stage, *row in rows).hex()
         assert any(digest in event for (event,) in store.db.execute("SELECT event FROM log"))
+
+
+def test_a_scan_verifies_after_a_run_and_an_edited_frame_of_it_is_found(scanned):
+    source, out = scanned
+    deepen(out)
+    verdict = verify(out, Against(source=source, sample=Sample(1, 1)))
+    assert verdict.first_failed is None, verdict.first_failed
+    words = {check.name: check.words for check in verdict.checks}
+    assert "later records" not in words["manifest"]
+    with sqlite3.connect(out / "scan.sqlite") as db:
+        db.execute("UPDATE frame SET quality = quality - 1 WHERE stage = 'second' AND at_ms = 1000")
+    failed = [check.name for check in verify(out, Against()).checks if check.state == "failed"]
+    assert failed == ["tables", "fingerprints"]
 
 
 def test_bytes_that_are_no_longer_those_of_the_scan_are_not_decoded(scanned):

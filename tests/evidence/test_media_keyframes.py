@@ -201,6 +201,11 @@ def test_rows_are_bounded_whatever_the_length():
     assert set(few.frames) <= set(every.frames)
 
 
+def test_times_come_from_the_file_also_for_frames_that_the_decoder_holds_back_to_the_end():
+    data = encode(scenes(6), "matroska", "libx264", g=RATE, bf=3)
+    assert [frame.at_ms for frame in of(data).frames] == [0, 1000, 2000, 3000, 4000, 5000]
+
+
 def test_stages_take_each_frame_or_one_a_second():
     data = made("mp4", "libx264")
     assert [frame.at_ms for frame in of(data, stage="second").frames] == [0, 1000, 2000]

@@ -174,6 +174,18 @@ def test_the_levels_stay_apart(made):
     assert levels["bad sector.mp4"] == ""
 
 
+def test_a_page_that_shows_a_report_of_a_file_also_shows_who_calls_it_harmless(tmp_path):
+    scan = make_scan(tmp_path / "scan")
+    with open_to_write(scan) as store:
+        known, harmless = (f"(SELECT content FROM hit WHERE method = '{method}')" for method in ("sha1", "sha256"))
+        store.db.execute(f"UPDATE hit SET content = {known} WHERE content = {harmless}")
+    write_report(scan, tmp_path / "out")
+    text = pdf_text(tmp_path / "out")
+    assert "listed there as known harmless" in text
+    graph = (tmp_path / "out" / "case-uco.jsonld").read_text()
+    assert "listed there as known harmless" in graph
+
+
 @pytest.mark.assertion("EV-RO-11", "A list that matched nothing is told, and so is what no method could find.")
 def test_negative_results_and_gaps_are_told(made):
     folder, _, _ = made

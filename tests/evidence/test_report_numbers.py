@@ -9,6 +9,7 @@ from report_sample import HOSTILE, LIST_A, LIST_B, LIST_D, make_scan
 from geldspur.errors import GeldspurError
 from geldspur.evidence.report import numbers, recheck, write_report
 from geldspur.evidence.report.figures import Figure, share
+from geldspur.evidence.report.lists import MEANINGS
 from geldspur.evidence.store import DATABASE, open_to_read, open_to_write
 
 
@@ -123,6 +124,28 @@ def test_what_lies_between_two_levels_is_told(scan):
     assert by_name(scan)["unknown.alike"].value == 2
     assert by_name(scan)["contents.contested"].value == 1
     assert by_name(scan)["contents.identical"].value == 1
+
+
+def test_what_a_list_itself_calls_non_pertinent_is_never_counted_as_reported_material(scan):
+    a = f"list.{LIST_A.hex()[:16]}"
+    only_a = f"(SELECT id FROM hash_list WHERE sha256 = x'{LIST_A.hex()}')"
+    change(scan, f"DELETE FROM hit WHERE list <> {only_a}", "UPDATE hit SET category = '0'")
+
+    change(scan, "UPDATE hash_list SET scheme = 'ZZ'")  # a scheme that is not known: printed, not interpreted
+    figures = by_name(scan)
+    assert (figures["contents.identical"].value, figures["contents.near"].value) == (1, 2)
+    assert "category “0” (scheme ZZ)" in figures[f"{a}.identical.category.0"].sentence
+
+    change(scan, "UPDATE hash_list SET scheme = 'US'")
+    figures = by_name(scan)
+    assert (figures["contents.identical"].value, figures["contents.near"].value) == (0, 0)
+    assert (figures["contents.benign"].value, figures["unknown.near_benign"].value) == (1, 2)
+    assert "category “0” (scheme US: non-pertinent)" in figures[f"{a}.benign.category.0"].sentence
+    assert f"{a}.identical.category.0" not in figures
+    with open_to_read(scan) as store:
+        (row,) = (row for row in store.db.execute("SELECT says FROM statement WHERE method = 'md5'"))
+    assert row == ("benign",)
+    assert all((scheme, category) in (("US", "0"),) for scheme, category in MEANINGS)  # the view knows these only
 
 
 def test_without_a_list_nothing_is_said_of_known_and_unknown(tmp_path):

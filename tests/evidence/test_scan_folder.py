@@ -21,6 +21,7 @@ from scan_trees import (
     scanned,
 )
 
+from geldspur.evidence.custody import Against, verify
 from geldspur.evidence.names import raw
 
 
@@ -152,6 +153,7 @@ def test_members_of_archives_are_files_of_their_own(tmp_path):
     said = scanned(tree, "--out", tmp_path / "scan", "--no-fingerprints")
     assert (said["found"], said["hashed"], said["members"], said["closes"]) == (10, 10, 8, True)
     assert said["archives"] == {"listed": 3, "refused": 1}  # the one cut off gives the members that are there
+    assert verify(tmp_path / "scan", Against()).first_failed is None
     (digest,) = rows(
         tmp_path / "scan",
         "SELECT sha256 FROM entry JOIN content ON content.id = entry.content"

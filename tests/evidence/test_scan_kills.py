@@ -67,3 +67,15 @@ def _lives(pid):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_ctrl_c_ends_a_scan_with_a_word(tmp_path):
+    source = many_files(tmp_path / "seized", 400)
+    command = [*PROGRAM, "evidence", "scan", source, "--out", tmp_path / "scan"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+        while not (tmp_path / "scan" / "scan.sqlite").exists():
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate()
+    assert running.returncode == 130
+    assert "stopped; nothing half-written" in said

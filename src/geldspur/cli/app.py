@@ -50,6 +50,9 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(simulate.app, name="simulate")
 
 
+_INTERRUPTED = 130
+
+
 def main() -> None:
     """Run the program; a known error ends it with one clear message and its exit code."""
     try:
@@ -57,9 +60,11 @@ def main() -> None:
     except GeldspurError as error:
         _report(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        console_err.print("stopped; nothing half-written was left behind")
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as end:
+        if isinstance(end, SystemExit) and end.code != _INTERRUPTED:  # typer makes one of Ctrl-C, and says nothing
+            raise
+        console_err.print("stopped; nothing half-written was left behind, and the same command goes on or starts anew")
+        sys.exit(_INTERRUPTED)
     except MemoryError:
         _report(GeldspurError("out of memory", todo="close other programs, or use a machine with more memory"))
         sys.exit(1)

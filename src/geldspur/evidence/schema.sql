@@ -92,6 +92,14 @@ CREATE TABLE hit (
   PRIMARY KEY (content, list, method, row)
 ) STRICT, WITHOUT ROWID;
 
+CREATE VIEW statement AS        -- each hit with what its list says of the entry: 'material' or 'benign'
+SELECT hit.*, CASE
+  WHEN hash_list.kind = 'benign' THEN 'benign'
+  WHEN upper(hash_list.scheme) = 'US' AND hit.category = '0' THEN 'benign'  -- "non-pertinent" in that scheme
+  ELSE 'material'               -- numbers of other schemes are printed and not interpreted
+END AS says
+FROM hit JOIN hash_list ON hash_list.id = hit.list;
+
 CREATE TABLE cluster (          -- visually alike contents of this scan; every image and video with a searchable frame
   content INTEGER PRIMARY KEY REFERENCES content (id),
   cluster INTEGER NOT NULL      -- the content of the lowest sha256 in it

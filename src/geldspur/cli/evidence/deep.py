@@ -11,7 +11,7 @@ from geldspur.errors import UsageError
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command()(deep)
+    app.command(epilog="Example: geldspur evidence deep scan --minutes 60")(deep)
 
 
 def deep(

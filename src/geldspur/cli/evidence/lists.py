@@ -28,7 +28,7 @@ def make(
     name: Annotated[str | None, typer.Option(help="What reports call the list; else the file's name.")] = None,
     format: Annotated[str | None, typer.Option(help="The file's format; else recognised by its content.")] = None,
     kind: Annotated[
-        Literal["material", "benign"] | None, typer.Option(help="Known material, or known to be harmless (NSRL).")
+        Literal["material", "benign"] | None, typer.Option(help="Reported material, or known harmless files (NSRL).")
     ] = None,
     scheme: Annotated[str | None, typer.Option(help="Whose category numbers these are, such as US or UK.")] = None,
     as_json: Json = False,
@@ -85,7 +85,7 @@ def _show(found: "HashList", as_json: bool) -> None:
             say(f"          {reason}")
 
 
-_KINDS = {"material": "known material", "benign": "known to be harmless"}
+_KINDS = {"material": "reported material", "benign": "known harmless files"}
 
 
 def _show_categories(found: "HashList") -> None:

@@ -31,7 +31,7 @@ def match(
         ),
     ],
     kind: Annotated[
-        Kind | None, typer.Option(help="What lists given as files hold: known material, or what is known as harmless.")
+        Kind | None, typer.Option(help="What lists given as files hold: reported material, or known harmless files.")
     ] = None,
     format: Annotated[
         str | None, typer.Option(help="The format of lists given as files; else recognised by their content.")
@@ -84,7 +84,7 @@ def _show(report: "MatchReport") -> None:
 
 
 def _show_list(result: "ListResult") -> None:
-    meaning = "known material" if result.kind == "material" else "known as harmless"
+    meaning = "reported material" if result.kind == "material" else "known harmless files"
     say(f"\n{result.name} ({meaning}, {result.entries:,} entries, sha256 {result.sha256})")
     for found in result.methods:
         if found.entries:
@@ -96,6 +96,8 @@ def _show_list(result: "ListResult") -> None:
         say(f"  entries that can't be compared here: {kinds}")
     for note in result.notes:
         say(f"  note: {note}")
+    if result.not_pertinent:
+        say(f"  {result.not_pertinent:,} of these contents match only entries that the list itself calls non-pertinent")
     if not result.contents:
         say("  nothing in the scan matched this list")
 

@@ -16,8 +16,8 @@ _SHOWN = 20  # names of changed entries in text; --json has all
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(scan)
-    app.command()(status)
+    app.command(epilog="Example: geldspur evidence scan /mnt/exhibit3 --out exhibit3-scan")(scan)
+    app.command(epilog="Example: geldspur evidence status exhibit3-scan")(status)
 
 
 def scan(
@@ -103,6 +103,7 @@ def _say_status(folder: Path) -> None:
         (counts.hard_links, "further names of a file (hard links)"),
         (counts.empty, "empty"),
         (counts.sparse, "sparse"),
+        (counts.deleted, "deleted: their place may hold another file's bytes by now"),
         (counts.members, "members of archives"),
         (counts.directories_unreadable, "directories that could not be listed: what lies in them was not found"),
         (counts.directories_skipped, "directories not entered: the kernel's own file systems, or nested too deep"),

@@ -2,7 +2,7 @@
 
 The newest record about a thing counts, so the log is read backwards. What is read: `file` (path, ordinal, state, the
 digests or the reason), `fingerprints` and `deep` (the content's media, its frames and the digest over them), `list`,
-`matched` and `walked`.
+`matched`, `walked`, and of `members` where the listing of an archive ended early.
 """
 
 import hashlib
@@ -22,7 +22,8 @@ _ENTRY = """
     FROM entry e LEFT JOIN content c ON c.id = e.content WHERE e.path = ? AND e.ordinal = ?
 """
 _FRAMES = """
-    SELECT stage, at_ms, quality, plain, mirrored, cropped, cropped_mirrored FROM frame WHERE content = ?
+    SELECT stage, at_ms, quality, plain, mirrored, cropped, cropped_mirrored
+    FROM frame WHERE content = (SELECT id FROM content WHERE sha256 = ?)
     ORDER BY stage, at_ms
 """
 
@@ -63,7 +64,10 @@ def check_files(db: sqlite3.Connection) -> Check:
     def problems() -> Iterator[str]:
         seen = bytearray((db.execute("SELECT max(id) FROM entry").fetchone()[0] or 0) + 1)
         missing = set[tuple[bytes, int]]()
+        stopped = dict[tuple[bytes, int], int | None]()  # archives: where their listing ended early
         for seq, record in events(db, newest_first=True):
+            if record.get("kind") == "members" and record["state"] == "refused":
+                stopped.setdefault((bytes.fromhex(record["path"]), record["ordinal"]), record.get("offset"))
             if record.get("kind") not in ("file", "directory"):
                 continue
             path, ordinal = bytes.fromhex(record["path"]), record["ordinal"]
@@ -74,7 +78,8 @@ def check_files(db: sqlite3.Connection) -> Check:
                     yield f"the row of {shown(path)} was deleted (record {seq})"
             elif not seen[row[0]]:
                 seen[row[0]] = 1
-                for what in _differences(record, row):
+                offset = stopped.get((path, ordinal), record.get("offset"))
+                for what in _differences(record | {"offset": offset}, row):
                     yield f"{shown(path)}: {what} is not as record {seq} says"
         for number, path in db.execute("SELECT id, path FROM entry WHERE kind <> 'directory' AND state <> 'found'"):
             if number < 0 or not seen[number]:
@@ -112,41 +117,55 @@ def check_fingerprints(db: sqlite3.Connection) -> Check:
     done = db.execute("SELECT count(*) FROM content WHERE media <> 'pending'").fetchone()[0]
 
     def problems() -> Iterator[str]:
-        told, wanted = set[str](), True
+        told, framed = set[str](), set[str]()
         for seq, record in events(db, newest_first=True):
-            if record.get("kind") == "begun":
-                wanted = record.get("options", {}).get("fingerprints", True)
-            if record.get("kind") not in ("fingerprints", "deep") or "sha256" not in record:
-                continue
-            if record["sha256"] not in told:
-                told.add(record["sha256"])
-                yield from _fingerprint_problems(db, seq, record)
-        rows = db.execute("SELECT lower(hex(sha256)), media, media_reason FROM content ORDER BY sha256")
-        for sha256, state, reason in rows:
-            left_out = not wanted and (state, reason) == ("skipped", "off")  # the scan's first record says so for all
-            if state != "pending" and sha256 not in told and not left_out:
+            kind, sha256 = record.get("kind"), str(record.get("sha256"))
+            if kind == "fingerprints" and sha256 not in told:
+                told.add(sha256)
+                yield from _media_problems(db, seq, record)
+            if kind in ("fingerprints", "deep") and "frames_sha256" in record and sha256 not in framed:
+                framed.add(sha256)
+                yield from _frame_problems(db, seq, record)
+        without = ("skipped", "off") if _digests_only(db) else ("pending", None)
+        for sha256, *state in db.execute("SELECT lower(hex(sha256)), media, media_reason FROM content ORDER BY sha256"):
+            if tuple(state) != without and sha256 not in told:
                 yield f"no record of the log tells of the fingerprints of {sha256}"
+        for sha256, frames in db.execute(
+            "SELECT lower(hex(sha256)), count(*) FROM frame JOIN content ON content.id = frame.content"
+            " GROUP BY content ORDER BY sha256"
+        ):
+            if sha256 not in framed:
+                yield f"no record of the log tells of the {frames:,} frames of {sha256}"
 
     return judged("fingerprints", problems(), f"of {done:,} contents are as the log says")
 
 
-def _fingerprint_problems(db: sqlite3.Connection, seq: int, record: dict[str, Any]) -> Iterator[str]:
+def _digests_only(db: sqlite3.Connection) -> bool:
+    """Was the scan begun without fingerprints, as its log says? Contents then have no record about them."""
+    begun = next((record for _, record in events(db, newest_first=False) if record.get("kind") == "begun"), {})
+    options = begun.get("options")
+    return isinstance(options, dict) and options.get("fingerprints") is False
+
+
+def _media_problems(db: sqlite3.Connection, seq: int, record: dict[str, Any]) -> Iterator[str]:
     sha256 = record["sha256"]
-    row = db.execute(
-        "SELECT id, media, media_reason FROM content WHERE sha256 = ?", (bytes.fromhex(sha256),)
-    ).fetchone()
+    row = db.execute("SELECT media, media_reason FROM content WHERE sha256 = ?", (bytes.fromhex(sha256),)).fetchone()
     if row is None:
         yield f"the row of the content {sha256} was deleted (record {seq})"
         return
-    number, media, reason = row
+    media, reason = row
     if "media" in record and record["media"] != media:
         yield f"content {sha256}: its kind of media is not as record {seq} says"
-    if record.get("kind") == "fingerprints" and record.get("reason") != reason:
+    if record.get("reason") != reason:
         yield f"content {sha256}: the reason is not as record {seq} says"
-    if "frames_sha256" in record:
-        count, digest = frames_sha256(db.execute(_FRAMES, (number,)))
-        if (record.get("frames", count), record["frames_sha256"]) != (count, digest):
-            yield f"content {sha256}: its {count:,} frames are not as record {seq} says"
+
+
+def _frame_problems(db: sqlite3.Connection, seq: int, record: dict[str, Any]) -> Iterator[str]:
+    """The frames of a content, those of the deep mode among them."""
+    sha256 = record["sha256"]
+    count, digest = frames_sha256(db.execute(_FRAMES, (bytes.fromhex(sha256),)))
+    if (record.get("frames", count), record["frames_sha256"]) != (count, digest):
+        yield f"content {sha256}: its {count:,} frames are not as record {seq} says"
 
 
 def check_matches(db: sqlite3.Connection) -> Check:

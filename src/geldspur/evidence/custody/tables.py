@@ -67,6 +67,7 @@ _SCHEMA = _row("", "type name tbl_name sql") + " FROM sqlite_schema ORDER BY typ
 CHANGES = {
     "begun": {"about"},
     "resumed": {"about"},
+    "workers": set[str](),
     "walked": {"about", "entry"},
     "file": {"entry", "content"},
     "directory": {"entry"},

@@ -5,11 +5,12 @@ shares most pictures with, first of the blocks before, then of its own, or becom
 alike to its leader, and strangers are never chained through a third; two copies that are each alike to a third one only
 may count as two.
 
-Alike are two images of which one variant lies within 31 bits of the other, and two videos if of the pictures of the
-one that has fewer at least half, and at least two, match the other's; a video of a single picture is alike only to one
-of at most two. Pictures of a content that lie within 31 bits of an earlier one of it count once. A picture found in
-more than `COMMON` leaders, which are strangers to each other, is a title or a logo: it does not count, unless the
-content has no other.
+Alike are two images of which one variant lies within 31 bits of the other, and two videos if of the pictures of the one
+that has fewer at least half, and at least two, match the other's. One of two is enough where both last equally long
+(within half a second or 2 %), as an encoder puts the keyframes of a short video where it likes. A video of a single
+picture is alike only to one of at most two. Pictures of a content that lie within 31 bits of an earlier one of it count
+once. A picture found in more than `COMMON` leaders, which are strangers to each other, is a title or a logo: it does
+not count, unless the content has no other.
 """
 
 import sqlite3
@@ -34,6 +35,7 @@ class _Content:
     id: int
     sha256: bytes
     is_image: bool
+    duration_ms: int | None
     hashes: Hashes  # uint8[q, 32]: plain and other variants of its distinct pictures
     picture: Ints  # of each hash
     target: npt.NDArray[np.bool_]  # hashes that others are compared with: those not mirrored
@@ -106,7 +108,14 @@ def _alike(content: _Content, leader: _Content, shared: int, pictures: int) -> b
         return content.is_image and leader.is_image
     if pictures == 1:
         return leader.pictures <= 2
-    return shared >= 2 and 2 * shared >= pictures
+    enough = 1 if _last_equally_long(content, leader) else 2
+    return shared >= enough and 2 * shared >= pictures
+
+
+def _last_equally_long(one: _Content, other: _Content) -> bool:
+    if one.duration_ms is None or other.duration_ms is None:
+        return False
+    return abs(one.duration_ms - other.duration_ms) <= max(500, one.duration_ms // 50)
 
 
 class _Leaders:
@@ -149,9 +158,10 @@ def _near(index: MultiIndex, hashes: Hashes, owner: Ints, key: Ints) -> Iterator
 def _contents(db: sqlite3.Connection) -> Iterator[_Content]:
     """Every image and video with a searchable picture, its distinct pictures only."""
     about = {
-        number: (sha256, media == "image")
-        for number, sha256, media in db.execute(
-            "SELECT id, sha256, media FROM content WHERE media IN ('image', 'video')"
+        number: (sha256, media == "image", duration)
+        for number, sha256, media, duration in db.execute(
+            "SELECT id, sha256, content.media, duration_ms FROM content LEFT JOIN media ON media.content = content.id"
+            " WHERE content.media IN ('image', 'video')"
         )
     }
     rest: Queries | None = None
@@ -165,7 +175,7 @@ def _contents(db: sqlite3.Connection) -> Iterator[_Content]:
         yield from _distinct(rest, about)
 
 
-def _distinct(found: Queries, about: dict[int, tuple[bytes, bool]]) -> Iterator[_Content]:
+def _distinct(found: Queries, about: dict[int, tuple[bytes, bool, int | None]]) -> Iterator[_Content]:
     """The contents of whole contents' hashes."""
     plain = np.flatnonzero(found.variant == 0)
     of_content = found.content[plain]
@@ -180,6 +190,6 @@ def _distinct(found: Queries, about: dict[int, tuple[bytes, bool]]) -> Iterator[
         part = np.arange(start, stop)[kept[start:stop]]
         variant, content = found.variant[part], int(found.content[start])
         picture = np.cumsum(variant == 0) - 1
-        sha256, is_image = about[content]
-        yield _Content(content, sha256, is_image, found.hashes[part], picture, variant % 2 == 0, int(picture[-1]) + 1)
+        hashes, target = found.hashes[part], variant % 2 == 0
+        yield _Content(content, *about[content], hashes, picture, target, int(picture[-1]) + 1)
         begin = int(end)

@@ -38,7 +38,10 @@ class MethodResult:
 
 @dataclass(slots=True)
 class ListResult:
-    """What was found of one list; a method whose `entries` are 0 could not find anything."""
+    """What was found of one list; a method whose `entries` are 0 could not find anything.
+
+    `not_pertinent`: of its `contents`, those that match only entries which a list of material itself calls so.
+    """
 
     name: str
     file_name: str
@@ -50,6 +53,7 @@ class ListResult:
     notes: list[str]
     methods: list[MethodResult] = field(default_factory=list)
     contents: int = 0
+    not_pertinent: int = 0
 
 
 @dataclass(slots=True)
@@ -111,8 +115,9 @@ def _compare(
             "SELECT method, count(DISTINCT content) FROM hit WHERE list = ? GROUP BY method", (number,)
         ):
             by_method[method].contents = contents
-        sql = "SELECT count(DISTINCT content) FROM hit WHERE list = ?"
-        result.contents = db.execute(sql, (number,)).fetchone()[0]
+        sql = "SELECT count(DISTINCT content), count(DISTINCT iif(says = 'material', content, NULL)) FROM statement"
+        result.contents, reported = db.execute(f"{sql} WHERE list = ?", (number,)).fetchone()
+        result.not_pertinent = result.contents - reported if hashes.kind == "material" else 0
         for found in methods:
             store.log(
                 "matched", list=hashes.name, sha256=hashes.sha256, method=found.method, entries=found.entries,
@@ -192,8 +197,9 @@ def _measure(store: ScanStore, lists: Sequence[HashList], progress: Progress) ->
         if spikes is not None:
             db.execute("DELETE FROM method_error WHERE trial LIKE 'spike: %'")
             _write(store, spikes)
-        db.execute("DELETE FROM method_error WHERE trial = 'decoy'")
-        _write(store, [chance] if chance else [])
+        if chance is not None:  # what was measured with other lists stands where these have nothing to measure
+            db.execute("DELETE FROM method_error WHERE trial = 'decoy'")
+            _write(store, [chance])
 
 
 def _write(store: ScanStore, trials: list[Trial]) -> None:

@@ -57,6 +57,7 @@ class _Tally:
     size: tuple[int, int] = (0, 0)
     gap_ms: int = 0
     last_ms: int = -1
+    start: int = 0  # as the reader says at first: at the end of a file libav may set another
     tick: Callable[[], None] | None = None
 
 
@@ -99,8 +100,9 @@ def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits, tick: Callable[
         video.codec_context.thread_count = 1
         video.codec_context.options = {"max_pixels": str(limits.pixels)}
         tally = _Tally(
-            gap_ms=KEYFRAME_GAP_MS if stage == "keyframe" else 0, size=(video.width, video.height), tick=tick
-        )
+            gap_ms=KEYFRAME_GAP_MS if stage == "keyframe" else 0, size=(video.width, video.height), tick=tick,
+            start=video.start_time or 0,
+        )  # fmt: skip
         _take(_frames(container, video, stage, kind, tally), video, tally, limits)
         if not tally.frames and kind == "video" and stage == "keyframe":
             container.seek(0)
@@ -162,7 +164,7 @@ def _by_index(container: InputContainer, video: VideoStream, tally: _Tally) -> I
     last: int | None = None
     keys = [entry.timestamp for entry in video.index_entries if entry.is_keyframe]
     for key, following in pairwise([*keys, max(keys, default=0) + _FAR]):
-        at_ms = _milliseconds(key, video)
+        at_ms = _milliseconds(key, video, tally.start)
         if at_ms is not None and last is not None and 0 <= at_ms - last < tally.gap_ms:
             continue
         last = at_ms
@@ -224,7 +226,7 @@ def _spaced(
         if packet.size == 0:
             yield packet
             continue
-        at_ms = _milliseconds(packet.pts if packet.pts is not None else packet.dts, video)
+        at_ms = _milliseconds(packet.pts if packet.pts is not None else packet.dts, video, tally.start)
         if packet.is_keyframe and not (at_ms is not None and last is not None and 0 <= at_ms - last < tally.gap_ms):
             last = at_ms
             tally.keyframes_tried += 1
@@ -248,7 +250,7 @@ def _take(frames: Iterator[VideoFrame], video: VideoStream, tally: _Tally, limit
         if tally.tick is not None:
             tally.tick()
         tally.size = tally.size if tally.frames else (frame.width, frame.height)
-        tally.last_ms = _time_of(frame, video, tally.last_ms)
+        tally.last_ms = _time_of(frame, video, tally)
         row = _hash(frame, tally.last_ms)
         if not (tally.frames and _alike(tally.frames[-1], row)):
             tally.frames.append(row)
@@ -275,17 +277,17 @@ def _alike(one: FrameHash, other: FrameHash) -> bool:
     return all((int.from_bytes(a) ^ int.from_bytes(b)).bit_count() <= ALIKE for a, b in pairs)
 
 
-def _time_of(frame: VideoFrame, video: VideoStream, last: int) -> int:
+def _time_of(frame: VideoFrame, video: VideoStream, tally: _Tally) -> int:
     """Milliseconds since the stream's start; where a file gives none, or goes back, one more than the frame before."""
-    at_ms = _milliseconds(frame.pts, video)
-    return last + 1 if at_ms is None or at_ms <= last else at_ms
+    at_ms = _milliseconds(frame.pts, video, tally.start)
+    return tally.last_ms + 1 if at_ms is None or at_ms <= tally.last_ms else at_ms
 
 
-def _milliseconds(stamp: int | None, video: VideoStream) -> int | None:
+def _milliseconds(stamp: int | None, video: VideoStream, start: int) -> int | None:
     base = video.time_base
     if stamp is None or base is None:
         return None
-    at_ms = (stamp - (video.start_time or 0)) * 1000 * base.numerator // base.denominator
+    at_ms = (stamp - start) * 1000 * base.numerator // base.denominator
     return at_ms if 0 <= at_ms < _LATEST_MS else None
 
 

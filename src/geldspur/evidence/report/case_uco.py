@@ -100,7 +100,7 @@ def _known(iri: Callable[..., str], rows: Rows, row: Row, lists: Mapping[int, Li
     key = ("content", row.sha256.hex(), row.size)
     digests = {"sha256": row.sha256.hex(), "sha1": row.sha1.hex(), "md5": row.md5.hex()}
     yield _file(iri, key, rows.name(row), row, digests)
-    for hit in rows.hits(row.content, kinds=("material",)):
+    for hit in rows.hits(row.content):
         one = lists[hit.list]
         yield {
             "@id": iri("ObservableRelationship", *key, one.sha256.hex(), hit.method, hit.row),

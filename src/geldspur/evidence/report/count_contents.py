@@ -12,8 +12,7 @@ WEAK_QUALITY = 60  # PDQ of flat frames hangs on rounding; seen up to quality 54
 MOST_FRAMES = 80  # per cent; vPDQ's own example of a match of a whole video
 
 _HIT = (
-    "EXISTS (SELECT 1 FROM hit JOIN hash_list ON hash_list.id = hit.list "
-    "WHERE hit.content = content.id AND hash_list.kind = '{kind}' AND hit.method {which} 'pdq')"
+    "EXISTS (SELECT 1 FROM statement WHERE statement.content = content.id AND says = '{kind}' AND method {which} 'pdq')"
 )
 _IDENTICAL = _HIT.format(kind="material", which="<>")
 _NEAR = _HIT.format(kind="material", which="=")
@@ -29,7 +28,10 @@ LEVELS = {
 LEVEL_WORDS = {
     "identical": "Identical file: a digest stands in a list of reported material",
     "near": "Same video or image by frames, not identical: near an entry of a list of reported material",
-    "benign": "Identical file of a list of known harmless files, in no list of reported material",
+    "benign": (
+        "Identical file of a list of known harmless files, or of an entry that its list calls non-pertinent; "
+        "nowhere listed as reported material"
+    ),
     "unknown": "Unknown to all lists compared, by the methods named",
     "empty": "Of no bytes, never compared",
 }
@@ -173,9 +175,9 @@ def count_levels(counter: Counter) -> Iterator[Sum]:
 def count_near(counter: Counter) -> Iterator[Sum]:
     """Say how strong the near matches are that no identical file backs, and where levels touch each other."""
     best = (
-        "SELECT content.id, max(hit.frames * 100.0 / max(hit.of_frames, 1)) AS percent, max(hit.quality) AS quality "
-        "FROM content JOIN hit ON hit.content = content.id JOIN hash_list ON hash_list.id = hit.list "
-        f"WHERE hash_list.kind = 'material' AND hit.method = 'pdq' AND {LEVELS['near']} GROUP BY content.id"
+        "SELECT content.id, max(frames * 100.0 / max(of_frames, 1)) AS percent, max(quality) AS quality "
+        "FROM content JOIN statement ON statement.content = content.id "
+        f"WHERE says = 'material' AND method = 'pdq' AND {LEVELS['near']} GROUP BY content.id"
     )
     for name, label, where in (
         ("most", f"at least {MOST_FRAMES} % of their searchable frames match one entry", f"percent >= {MOST_FRAMES}"),
@@ -193,13 +195,18 @@ def count_near(counter: Counter) -> Iterator[Sum]:
         "Unknown to the lists, but alike by frames to a content of this scan that a list of reported material knows",
         "SELECT count(*) FROM content JOIN cluster ON cluster.content = content.id "
         f"WHERE {LEVELS['unknown']} AND cluster.cluster IN (SELECT cluster.cluster FROM cluster "
-        "JOIN hit ON hit.content = cluster.content JOIN hash_list ON hash_list.id = hit.list "
-        "WHERE hash_list.kind = 'material')",
+        "JOIN statement ON statement.content = cluster.content WHERE says = 'material')",
+        of="contents.unknown",
+    )
+    counter.count(
+        "unknown.near_benign",
+        "Unknown as material, but near by frames to an entry listed as harmless or non-pertinent",
+        f"SELECT count(*) FROM content WHERE {LEVELS['unknown']} AND {_HIT.format(kind='benign', which='=')}",
         of="contents.unknown",
     )
     counter.count(
         "contents.contested",
-        "Identical files of a list of reported material and of a list of known harmless files at once",
+        "Identical files that one list reports as material and another lists as harmless or non-pertinent",
         f"SELECT count(*) FROM content WHERE {LEVELS['identical']} AND {_BENIGN}",
         of="contents.identical",
     )

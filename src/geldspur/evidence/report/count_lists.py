@@ -4,7 +4,7 @@ import sqlite3
 
 from geldspur.evidence.report.count_files import literal, part_of_name
 from geldspur.evidence.report.figures import Counter
-from geldspur.evidence.report.lists import KINDS, Listed, escaped
+from geldspur.evidence.report.lists import KINDS, Listed, escaped, told_category
 
 _METHOD_WORDS = {
     "sha256": "identical file by SHA-256",
@@ -37,23 +37,23 @@ def count_list(counter: Counter, db: sqlite3.Connection, one: Listed) -> None:
     _known(counter, f"{name}.identical", f"{lead}: identical file by any digest", f"{one.where} AND method <> 'pdq'")
     if one.kind == "benign":
         return
-    for level, which in (("identical", "<>"), ("near", "=")):
-        scope = f"{one.where} AND method {which} 'pdq'"
-        categories = f"SELECT DISTINCT category FROM hit WHERE {scope} ORDER BY category"
+    for level, which, says in (("identical", "<>", "material"), ("near", "=", "material"), ("benign", "<>", "benign")):
+        scope = f"{one.where.replace('hit.', '', 1)} AND method {which} 'pdq' AND says = '{says}'"
+        categories = f"SELECT DISTINCT category FROM statement WHERE {scope} ORDER BY category"
         for (category,) in db.execute(categories).fetchall():
-            scheme = f"scheme {escaped(one.scheme)}" if one.scheme else "scheme not stated"
-            told = f"category “{escaped(category)}” ({scheme})" if category is not None else "no category"
+            told = told_category(one.scheme, category)
             words = _METHOD_WORDS["pdq"] if level == "near" else "identical file"
             _known(
                 counter,
                 f"{name}.{level}.category.{part_of_name(category)}",
                 f"{lead}: {words}, reported there with {told}",
                 f"{scope} AND category IS {literal(category)}",
+                table="statement",
             )
 
 
-def _known(counter: Counter, name: str, label: str, where: str) -> None:
-    sql = f"SELECT count(DISTINCT content) FROM hit WHERE {where}"
+def _known(counter: Counter, name: str, label: str, where: str, table: str = "hit") -> None:
+    sql = f"SELECT count(DISTINCT content) FROM {table} WHERE {where}"
     counter.count(name, f"{label} (unique contents)", sql, of="contents.unique")
 
 

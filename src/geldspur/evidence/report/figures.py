@@ -84,7 +84,8 @@ def check_sums(figures: dict[str, Figure], sums: Iterable[Sum]) -> None:
         total, found = figures[one.total].value, sum(part.value for part in parts)
         if total != found:
             names = " + ".join(f"{part.name} {part.value:,}" for part in parts)
-            off.append(f"{one.total} {total:,} is not {names} = {found:,} (off by {total - found:+,})")
+            told = f"{names} = {found:,} (off by {total - found:+,})" if parts else "0"
+            off.append(f"{one.total} {total:,} is not {told}")
     if off:
         raise GeldspurError(
             "the numbers do not close, so no report is made: " + "; ".join(off),

@@ -12,6 +12,20 @@ DIGESTS = ("sha256", "sha1", "md5")
 _COLUMNS = ("id", "name", "file_name", "sha256", "format", "version", "made", "scheme", "kind", "entries")
 
 
+MEANINGS = {("US", "0"): "non-pertinent"}
+"""What a category says in its scheme, where the report tells of it; the view `statement` goes by the same."""
+
+
+def told_category(scheme: str | None, category: str | None) -> str:
+    """A category in words, never without its scheme."""
+    if category is None:
+        return "no category"
+    if scheme is None:
+        return f"category “{escaped(category)}” (scheme not stated)"
+    meaning = MEANINGS.get((scheme.upper(), category))
+    return f"category “{escaped(category)}” (scheme {escaped(scheme)}{f': {meaning}' if meaning else ''})"
+
+
 def escaped(text: str) -> str:
     """Text from a list, shown like names are: it comes from outside too."""
     return shown(text.encode("utf-8", "surrogatepass"))

@@ -65,7 +65,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One entry of a list that a content matches. `list` is hash_list.id."""
+    """One entry of a list that a content matches. `list` is hash_list.id, `says` what the list says of the entry."""
 
     list: int
     method: str
@@ -76,6 +76,7 @@ class Hit:
     distance: int | None
     quality: int | None
     variant: str | None
+    says: str
 
     @property
     def near(self) -> bool:
@@ -126,16 +127,16 @@ class Rows:
         """All names of a content, by its first."""
         return (first,) if first.names == 1 else self._rows(f"WHERE entry.content = {first.content:d}")
 
-    def hits(self, content: int, *, kinds: tuple[str, ...] = ("material", "benign")) -> list[Hit]:
-        """What lists say of a content: lists of reported material first, digests before frames."""
-        marks = ", ".join("?" * len(kinds))
+    def hits(self, content: int, *, says: tuple[str, ...] = ("material", "benign")) -> list[Hit]:
+        """What lists say of a content: reported material first, digests before frames."""
+        marks = ", ".join("?" * len(says))
         query = (
-            "SELECT list, method, row, category, frames, of_frames, distance, quality, variant FROM hit "
-            f"JOIN hash_list ON hash_list.id = hit.list WHERE content = ? AND hash_list.kind IN ({marks}) "
-            "ORDER BY hash_list.kind DESC, hash_list.name, hash_list.sha256, "
+            "SELECT list, method, row, category, frames, of_frames, distance, quality, variant, says "
+            f"FROM statement JOIN hash_list ON hash_list.id = list WHERE content = ? AND says IN ({marks}) "
+            "ORDER BY says DESC, hash_list.name, hash_list.sha256, "
             "CASE method WHEN 'sha256' THEN 1 WHEN 'sha1' THEN 2 WHEN 'md5' THEN 3 ELSE 4 END, row"
         )
-        return [Hit(*row) for row in self.db.execute(query, (content, *kinds))]
+        return [Hit(*row) for row in self.db.execute(query, (content, *says))]
 
     def name(self, row: Row) -> str:
         """The name to print."""

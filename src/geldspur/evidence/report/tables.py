@@ -67,7 +67,7 @@ def write_hits(path: Path, rows: Rows, lists: dict[int, Listed]) -> None:
             assert row.content is not None
             for hit in rows.hits(row.content):
                 one = lists[hit.list]
-                level = "near" if hit.near else "identical" if one.kind == "material" else "benign"
+                level = "near" if hit.near else "identical" if hit.says == "material" else "benign"
                 yield (
                     *head, level, one.name, one.sha256, one.kind, one.version, hit.method, hit.row, one.scheme,
                     hit.category, hit.frames, hit.of_frames, hit.distance, hit.quality, hit.variant,

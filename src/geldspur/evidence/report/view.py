@@ -13,7 +13,8 @@ from geldspur.leads.report.plain import clean, number
 
 HITS_SHOWN = 200  # contents at each level; hits.csv has them all
 NOT_READ_SHOWN = 200
-STATEMENTS_SHOWN = 8  # of lists on one content
+STATEMENTS_SHOWN = 8  # of lists that report a content as material
+OTHERS_SHOWN = 3  # of lists that call it harmless or non-pertinent
 _TEXT = 1000
 
 _LEVELS = ("identical", "near", "benign", "unknown", "empty")
@@ -55,7 +56,7 @@ class View:
             "chain": self._chain(),
             "levels": self._levels() if self._lists else None,
             "kinds": self._sentences(_KINDS),
-            "near": self._sentences(("near.most", "near.some", "near.weak", "unknown.alike", "contents.contested")),
+            "near": self._sentences(_NEAR),
             "media": self._sentences(_ABOUT_MEDIA),
             "limits": words.LIMITS,
             "lists": [self._list(one) for one in self._lists.values()],
@@ -137,7 +138,7 @@ class View:
         ]
         levels = [
             ("identical", "identical file", "main"), ("near", "same by frames", "mid"),
-            ("benign", "known harmless", "rest"), ("unknown", "unknown", "open"),
+            ("benign", "harmless or not pertinent", "rest"), ("unknown", "unknown", "open"),
         ]  # fmt: skip
         known = [
             self._bar(title, f"{name}.unique", [(f"{name}.{level}", label, tone) for level, label, tone in levels])
@@ -195,7 +196,11 @@ class View:
         }
 
     def _categories(self, one: Listed) -> Iterator[Block]:
-        for level, title in (("identical", "identical file"), ("near", "same by frames")):
+        for level, title in (
+            ("identical", "identical file"),
+            ("near", "same by frames"),
+            ("benign", "not pertinent"),
+        ):
             lead = f"list.{one.key}.{level}.category."
             for name, figure in self._figures.items():
                 if name.startswith(lead):
@@ -208,7 +213,11 @@ class View:
 
     def _hit(self, row: Row) -> Block:
         assert row.content is not None and row.sha256 is not None
-        hits = self._rows.hits(row.content, kinds=("material",))
+        material = self._rows.hits(row.content, says=("material",))
+        others = self._rows.hits(
+            row.content, says=("benign",)
+        )  # what speaks against is told wherever something speaks for
+        hits = material[:STATEMENTS_SHOWN] + others[:OTHERS_SHOWN]
         names = row.names
         return {
             "name": clean(self._rows.name(row), 300),
@@ -216,11 +225,11 @@ class View:
             "sha256": row.sha256.hex(),
             "size": number(row.size or 0),
             "says": [
-                {"level": "near" if hit.near else "identical",
+                {"level": "benign" if hit.says == "benign" else "near" if hit.near else "identical",
                  "text": clean(words.hit(self._lists[hit.list], hit, row.media), _TEXT)}
-                for hit in hits[:STATEMENTS_SHOWN]
+                for hit in hits
             ],
-            "left": len(hits) - STATEMENTS_SHOWN,
+            "left": len(material) + len(others) - len(hits),
         }  # fmt: skip
 
     def _not_read(self, row: Row) -> Block:
@@ -289,6 +298,14 @@ _KINDS = (
     "files.members",
     "bytes.hashed",
     "bytes.unique",
+)
+_NEAR = (
+    "near.most",
+    "near.some",
+    "near.weak",
+    "unknown.alike",
+    "unknown.near_benign",
+    "contents.contested",
 )
 _ABOUT_MEDIA = (
     "distinct.compared",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from geldspur.evidence.report.figures import Figure
-from geldspur.evidence.report.lists import Listed, escaped
+from geldspur.evidence.report.lists import Listed, escaped, told_category
 from geldspur.evidence.report.rows import Hit
 
 STANDING = (
@@ -23,8 +23,9 @@ LEVELS = {
         "frames, distance, quality and variant. The bytes differ. A person has to compare before anything rests on it.",
     ),
     "benign": (
-        "Known harmless file",
-        "A digest stands in a list of known harmless files, and no list of reported material knows the file.",
+        "Listed as harmless or not pertinent",
+        "A digest stands in a list of known harmless files, or with an entry that its list itself calls non-pertinent; "
+        "no list reports the file as material.",
     ),
     "unknown": (
         "Unknown",
@@ -87,8 +88,7 @@ def category(one: Listed, value: str | None) -> str:
         return "listed there as known harmless"
     if value is None:
         return "reported there without a category"
-    scheme = f"scheme {escaped(one.scheme)}" if one.scheme else "scheme not stated"
-    return f"reported there as category “{escaped(value)}” ({scheme})"
+    return f"reported there as {told_category(one.scheme, value)}"
 
 
 def hit(one: Listed, found: Hit, media: str | None) -> str:

@@ -13,7 +13,8 @@ class Counts:
     """Of one scan. Files are rows that are no directory, members of archives among them; sizes in bytes.
 
     `not_read`: files whose turn has not come; 0 once the scan is finished. `hard_links`: names beyond the first of the
-    same inode. `sparse`: files with less room on the disk than their size. `contents`: distinct by bytes.
+    same inode. `sparse`: files with less room on the disk than their size. `deleted`: from
+    unallocated entries of a file system, members of deleted archives not among them. `contents`: distinct by bytes.
     `media`: contents by what fingerprinting found them to be.
     """
 
@@ -30,6 +31,7 @@ class Counts:
     hard_links: int
     empty: int
     sparse: int
+    deleted: int
     contents: int
     content_size: int
     media: dict[str, int]
@@ -68,6 +70,7 @@ def count(db: sqlite3.Connection) -> Counts:
         hard_links=one(f"SELECT sum(further) FROM ({_MANY_NAMES})"),  # noqa: S608
         empty=one("SELECT count(*) FROM entry WHERE kind = 'file' AND size = 0"),
         sparse=one("SELECT count(*) FROM entry WHERE kind = 'file' AND allocated < size"),
+        deleted=one(f"SELECT count(*) FROM entry WHERE deleted = 1 AND {_FILES}"),  # noqa: S608
         contents=one("SELECT count(*) FROM content"),
         content_size=one("SELECT sum(size) FROM content"),
         media=by("media", "content", "TRUE"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from geldspur.evidence.custody.seal import seal_after_work
 from geldspur.evidence.media.record import frames_sha256
 from geldspur.evidence.model import FrameHash, MediaResult
 from geldspur.evidence.scan.deep_task import DeepTask, make_handler
@@ -75,7 +76,7 @@ def deepen(
                 while in_time and pool.has_room and (task := _next(store, chosen, every)) is not None:
                     pool.put(task)
                 if not pool.busy:
-                    return result
+                    break
                 for event in pool.events(0.25):
                     if event.what == "said":
                         continue
@@ -83,6 +84,8 @@ def deepen(
                     outcome = MediaResult("failed", None, (), *event.content) if lost else event.content
                     _write(store, event.task.key, every, outcome, result)
                     bar.advance(1)
+        seal_after_work(store)
+        return result
 
 
 def _next(store: ScanStore, chosen: Iterator[tuple[int, bytes, int, int, int]], every: Every) -> Task | None:
@@ -131,12 +134,12 @@ def _write(store: ScanStore, content: int, every: Every, result: MediaResult, ta
             ],
         )
         db.execute("UPDATE content SET deep = ? WHERE id = ?", (every, content))
-        rows = db.execute(
+        rows = list(db.execute(
             "SELECT stage, at_ms, quality, plain, mirrored, cropped, cropped_mirrored FROM frame WHERE content = ?",
             (content,),
-        )
+        ))  # fmt: skip
         digest = frames_sha256((stage, FrameHash(*row)) for stage, *row in rows)
-        store.log("deep", sha256=sha256, every=every, frames=len(result.frames), frames_sha256=digest)
+        store.log("deep", sha256=sha256, every=every, added=len(result.frames), frames=len(rows), frames_sha256=digest)
         tally.left -= 1
         tally.done += 1
         tally.frames += len(result.frames)

@@ -172,7 +172,7 @@ class _Walk:
         if entry.kind != "file":
             yield self._unopened(box, found)
             return
-        refusal = entry.skip or self._too_much(entry)
+        refusal = entry.skip or (None if entry.cut else self._too_much(entry))  # its sizes differ because it is cut off
         if refusal:
             yield self._unopened(box, replace(found, skip=refusal[0], detail=refusal[1]))
             return
