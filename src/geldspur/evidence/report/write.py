@@ -105,8 +105,8 @@ def _write_text(path: Path, text: str) -> None:
 
 def _check_out(out: Path, scan: Path, store: ScanStore) -> None:
     real = out.resolve()
-    told = json.loads(store.about().get("describe", "{}")).get("path_hex")
-    if told and (source := Path(os.fsdecode(bytes.fromhex(told)))).is_dir() and lies_within(out, source):
+    source = _source(store.about())
+    if source is not None and source.is_dir() and lies_within(out, source):
         raise UsageError("the report would lie inside the source", where=str(out), todo=_TODO)
     if scan.resolve().is_relative_to(real):
         raise UsageError("the report would replace the scan directory", where=str(out), todo=_TODO)
@@ -114,6 +114,14 @@ def _check_out(out: Path, scan: Path, store: ScanStore) -> None:
         raise UsageError("the folder is not empty and holds no report", where=str(out), todo=_TODO)
     if out.exists() and not out.is_dir():
         raise UsageError("the report needs a folder", where=str(out), todo=_TODO)
+
+
+def _source(about: Mapping[str, str]) -> Path | None:
+    """Where the source was, by its bytes where the scan recorded them: `source` is made to be read."""
+    told = json.loads(about.get("describe", "{}")).get("path_hex")
+    if told:
+        return Path(os.fsdecode(bytes.fromhex(told)))
+    return Path(about["source"]) if about.get("source") else None
 
 
 def _is_report(out: Path) -> bool:
