@@ -3,6 +3,8 @@
 import json
 import os
 import random
+import shutil
+import subprocess
 import tarfile
 import zipfile
 
@@ -137,3 +139,23 @@ def test_the_first_broken_thing_is_named_and_the_exit_code_is_1(scanned, tmp_pat
     assert isinstance(result.exception, GeldspurError)
     assert result.exception.what.startswith("signature: there is no manifest.json.sig")
     assert result.exception.exit_code == 1
+
+
+@pytest.mark.assertion("EV-CU-14", "An E01's stored digest is compared when all of it is read again.")
+@pytest.mark.skipif(not (shutil.which("mkfs.ext4") and shutil.which("ewfacquire")), reason="needs its tools")
+def test_an_image_is_read_again_and_its_stored_digest_compared(tmp_path):
+    (tmp_path / "files").mkdir()
+    (tmp_path / "files" / "one.bin").write_bytes(random.Random(5).randbytes(9000))
+    raw = tmp_path / "disk.raw"
+    with raw.open("wb") as file:
+        file.truncate(4 << 20)
+    for command in (
+        ["mkfs.ext4", "-q", "-d", tmp_path / "files", raw],
+        ["ewfacquire", "-u", "-q", "-t", tmp_path / "disk", raw],
+    ):
+        subprocess.run(command, check=True, capture_output=True)
+    assert run("scan", tmp_path / "disk.E01", "--out", tmp_path / "scan", "--no-fingerprints").exit_code == 0
+    checks = verified((tmp_path / "scan", tmp_path / "disk.E01"), "--all")
+    assert checks["digests"][0] == "ok"
+    assert checks["image"] == ("ok", "has its stored MD5")
+    assert verified((tmp_path / "scan", tmp_path / "disk.E01"), "--sample", "50%")["image"][0] == "not checked"

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from geldspur.errors import UsageError
-from geldspur.evidence.custody.checks import Check, judged
+from geldspur.evidence.custody.checks import Check, judged, not_checked
 from geldspur.evidence.names import shown
 from geldspur.evidence.sources import Source, open_source
+from geldspur.evidence.sources.image import ImageSource
 from geldspur.progress import SILENT, Progress, Task
 
 _HASHED = """
@@ -51,7 +52,26 @@ class Sample:
 def check_source(db: sqlite3.Connection, path: Path, sample: Sample, progress: Progress = SILENT) -> list[Check]:
     """Whether the source still lists what the scan found, and whether the chosen files still have their digests."""
     source = open_source(path)
-    return [_check_listing(db, source), _check_digests(db, source, sample, progress)]
+    return [
+        _check_listing(db, source),
+        _check_digests(db, source, sample, progress),
+        *_check_image(source, sample, progress),
+    ]
+
+
+def _check_image(source: Source, sample: Sample, progress: Progress) -> list[Check]:
+    """Whether an image still has the digests that were stored in it when it was acquired."""
+    if not isinstance(source, ImageSource):
+        return []
+    stored = sorted(name for name in source.describe() if "stored" in name)
+    if not stored:
+        return [not_checked("image", "it carries no digest of its own, as an E01 does")]
+    if sample.share < 1:
+        return [not_checked("image", f"{', '.join(stored)}: the whole image is read with --all")]
+    with progress.task("image", None, "B") as task:
+        digests = source.verify_stored(task.advance)
+    wrong = (f"{one.name} is {one.computed}, stored is {one.stored}" for one in digests if not one.holds)
+    return [judged("image", wrong, f"has its stored {' and '.join(one.name for one in digests)}")]
 
 
 def _check_listing(db: sqlite3.Connection, source: Source) -> Check:
