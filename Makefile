@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench bench-evidence lock clean
 
 demo: $(STAMP)
 	$(BIN)/geldspur demo --out demo
@@ -30,6 +30,17 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/joins.py build/bench/ledger
 	$(BIN)/python benchmarks/lookup.py build/bench/ledger
 	$(BIN)/python benchmarks/cli.py
+
+# VPDQ: a Python with vpdq 0.2.5, which builds with cmake and libav's headers; without it two comparisons are left out.
+bench-evidence: $(STAMP)
+	sh tools/oracles.sh $(VENV)
+	mkdir -p build/bench
+	$(BIN)/python benchmarks/inventory.py --work build/bench/inventory
+	$(BIN)/python benchmarks/pdq.py
+	$(BIN)/python benchmarks/lists.py --work build/bench/lists
+	$(BIN)/python benchmarks/near.py
+	[ -z "$(VPDQ)" ] || $(BIN)/python benchmarks/keyframes.py --peer $(VPDQ) --work build/bench/media
+	[ -z "$(VPDQ)" ] || $(BIN)/python benchmarks/whole.py --peer $(VPDQ) --work build/bench/whole
 
 $(STAMP): requirements.lock pyproject.toml tools/setup.sh
 	PYTHON=$(PYTHON) sh tools/setup.sh $(VENV)

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 import av
-from clips import write_clip
+import clips
 from inventory import PROGRAM, of_hashdeep, of_scan, timed
 from keyframes import peer
 
@@ -35,12 +35,12 @@ def pack_anew(clip: Path, copy: Path, number: int) -> None:
 
 def make_tree(given: argparse.Namespace) -> Path:
     """The clips and their copies, made once."""
-    tree: Path = given.work / f"tree-{given.clips}-{given.seconds:g}-{given.copies}"
+    tree: Path = given.work / f"tree-{given.clips}-{given.seconds:g}-{given.copies}-{given.grain:g}"
     tree.mkdir(parents=True, exist_ok=True)
     for seed in range(given.clips):
         clip = tree / f"clip{seed:02}.mp4"
         if not clip.exists():
-            write_clip(clip, seed, given.seconds, 125)
+            clips.write_clip(clip, seed, given.seconds, 125)
         for number in range(given.copies):
             copy = tree / f"clip{seed:02}-{number}.mp4"
             if not copy.exists():
@@ -58,13 +58,18 @@ def main() -> None:
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("build/bench/whole"))
+    parser.add_argument("--grain", type=float, default=2.0, help="noise of each frame; it sets the clips' bit rate")
     given = parser.parse_args()
+    clips.GRAIN = given.grain
     tree = make_tree(given)
     files = sorted(tree.iterdir())
     size = sum(file.stat().st_size for file in files) / 1e6
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, Python {sys.version.split()[0]}, "
           f"load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    print(f"{len(files)} videos of {given.seconds:g} s, 1280x720, {size:.0f} MB")
+    print(
+        f"{len(files)} videos of {given.seconds:g} s, 1280x720, {size:.0f} MB, "
+        f"{8 * size / len(files) / given.seconds:.1f} Mb/s"
+    )
     rounds = []
     for _ in range(given.rounds):
         out = given.work / "scan"

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 import ijson
 import pytest
+from evidence_report_sample import CLOCK, HOSTILE, LIST_A, LIST_D, make_scan
 from pypdf import PdfReader
-from report_sample import CLOCK, HOSTILE, LIST_A, LIST_D, make_scan
 
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.names import raw, shown

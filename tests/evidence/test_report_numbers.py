@@ -4,7 +4,7 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from report_sample import HOSTILE, LIST_A, LIST_B, LIST_D, make_scan
+from evidence_report_sample import HOSTILE, LIST_A, LIST_B, LIST_D, make_scan
 
 from geldspur.errors import GeldspurError
 from geldspur.evidence.report import numbers, recheck, write_report

@@ -6,6 +6,7 @@ from geldspur.cli.evidence import custody, deep, demo, lists, match, report, sca
 
 app = typer.Typer(
     help="Account for a seized server's files without looking at them: digests, fingerprints, hash sets, report.",
+    epilog="Example: geldspur evidence scan /mnt/seized --out scan",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
