@@ -28,10 +28,9 @@ CREATE TABLE entry (            -- everything found, one row a name; files = row
   members TEXT CHECK (members IN ('pending', 'listed', 'refused')),  -- an archive: are its members rows yet? NULL: none
   UNIQUE (path, ordinal)
 ) STRICT;
-CREATE INDEX entry_state ON entry (state);
 CREATE INDEX entry_content ON entry (content);
-CREATE INDEX entry_inode ON entry (device, inode);
-CREATE INDEX entry_parent ON entry (parent);
+CREATE INDEX entry_inode ON entry (device, inode) WHERE links > 1;
+CREATE INDEX entry_parent ON entry (parent) WHERE parent IS NOT NULL;
 
 CREATE TABLE content (          -- each distinct sequence of bytes once
   id INTEGER PRIMARY KEY,
@@ -43,9 +42,7 @@ CREATE TABLE content (          -- each distinct sequence of bytes once
   deep TEXT CHECK (deep IN ('second', 'frame', 'failed')),  -- the densest sampling done beyond keyframes
   UNIQUE (sha256, size)
 ) STRICT;
-CREATE INDEX content_media ON content (media);
-CREATE INDEX content_md5 ON content (md5);
-CREATE INDEX content_sha1 ON content (sha1);
+CREATE INDEX content_pending ON content (id) WHERE media = 'pending';
 
 CREATE TABLE media (            -- what the container says of an image or a video
   content INTEGER PRIMARY KEY REFERENCES content (id),

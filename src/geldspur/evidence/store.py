@@ -80,6 +80,7 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
     if not read_only:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; each one is written once for many changes of it
     return db
 
 
