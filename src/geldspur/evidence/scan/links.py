@@ -88,7 +88,8 @@ class Links:
         number = inode[1] - (1 << 64) if inode[1] >= 1 << 63 else inode[1]
         row = self._store.db.execute(
             "SELECT entry.path, content.size, md5, sha1, sha256, blake3 FROM entry JOIN content"
-            " ON entry.content = content.id WHERE device = ? AND inode = ? AND links > 1 AND parent IS NULL AND deleted = 0"
+            " ON entry.content = content.id"
+            " WHERE device = ? AND inode = ? AND links > 1 AND parent IS NULL AND deleted = 0"
             " ORDER BY entry.id LIMIT 1",
             (inode[0], number),
         ).fetchone()
