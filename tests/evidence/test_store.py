@@ -49,3 +49,13 @@ def test_a_second_writer_and_a_foreign_folder_are_refused(tmp_path):
         pass
     with pytest.raises(UsageError, match="not a scan directory"), open_to_read(tmp_path):
         pass
+
+
+def test_a_kill_before_the_database_was_made_leaves_a_folder_that_can_be_used(tmp_path):
+    (tmp_path / "scan").mkdir()
+    (tmp_path / "scan" / "lock").touch()
+    with new_or_unfinished(tmp_path / "scan") as store, store.change():
+        store.log("begun")
+    (tmp_path / "scan" / "scan.sqlite").write_bytes(b"")
+    with new_or_unfinished(tmp_path / "scan") as store:
+        assert store.head[0] == 0

@@ -15,6 +15,7 @@ from geldspur.proof.chainlog import START, canonical, next_hash
 
 SCHEMA = "1"
 DATABASE = "scan.sqlite"
+_LOCK = "lock"  # made first: it may be all that a kill left
 
 
 def utc_now() -> str:
@@ -92,7 +93,7 @@ def new_or_unfinished(folder: Path) -> Iterator[ScanStore]:
         UsageError: the folder holds something else.
         GeldspurError: another process writes it.
     """
-    if folder.is_dir() and not (folder / DATABASE).exists() and any(folder.iterdir()):
+    if folder.is_dir() and not (folder / DATABASE).exists() and any(path.name != _LOCK for path in folder.iterdir()):
         raise UsageError("the folder is not empty and holds no scan", where=str(folder), todo="name a new folder")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_writer(folder):
@@ -152,7 +153,7 @@ def _check(db: sqlite3.Connection, folder: Path) -> None:
 
 @contextmanager
 def _only_writer(folder: Path) -> Iterator[None]:
-    lock = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
