@@ -1,11 +1,8 @@
 """The whole way from block files to checked packages, on the case that the package carries."""
 
-import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from time import perf_counter
 
 from rich.console import Console
 from rich.text import Text
@@ -13,8 +10,8 @@ from rich.text import Text
 from geldspur.accuracy.fixture import INTRODUCTION, unpack_case
 from geldspur.accuracy.inputs import write_inputs
 from geldspur.accuracy.score import score
+from geldspur.accuracy.steps import Clock, make_room
 from geldspur.accuracy.summary import DemoResult, Sealed, summary
-from geldspur.errors import UsageError
 from geldspur.leads import run_leads
 from geldspur.leads.packages import current_state, package
 from geldspur.ledger import Ledger, index
@@ -38,8 +35,8 @@ def run_demo(out: Path, progress: Progress = SILENT, console: Console | None = N
     Raises UsageError for an `out` that holds something else, GeldspurError where a step fails.
     """
     console = console or Console(quiet=True)
-    clock = _Clock(console)
-    _clear(out)
+    clock = Clock(console)
+    make_room(out, _MARK, _FOLDERS)
     console.print(Text(INTRODUCTION, style="dim"))
     console.print()
     with clock.step("case", "unpacked: block files, a site's addresses, known tags"):
@@ -75,23 +72,6 @@ def run_demo(out: Path, progress: Progress = SILENT, console: Console | None = N
     return result
 
 
-class _Clock:
-    """Times each step, and tells the console when it is done."""
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(self, name: str, done: str) -> Iterator[None]:
-        """Measure the work inside, then print the name, the time taken and what is now `done`."""
-        start = perf_counter()
-        yield
-        self.seconds[name] = seconds = perf_counter() - start
-        line = Text.assemble(("✓", "green"), f" {name:8}", (f"{seconds:5.1f} s   {done}", "dim"))
-        self.console.print(line)
-
-
 def _verify(packages: Sequence[Path], headers: Path) -> list[Sealed]:
     """Check each package as its recipient would, from its own bytes and a file of headers."""
     found = []
@@ -113,18 +93,3 @@ def _verify(packages: Sequence[Path], headers: Path) -> list[Sealed]:
             )
         )
     return found
-
-
-def _clear(out: Path) -> None:
-    """Make room for a demo in `out`: only an earlier demo's own files are removed."""
-    stranger = any(out.iterdir()) and not (out / _MARK).exists() if out.is_dir() else out.exists()
-    if stranger:
-        raise UsageError(
-            "this place holds something that isn't an earlier demo",
-            where=str(out),
-            todo="choose a new or empty directory with --out",
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
-    for folder in _FOLDERS:
-        shutil.rmtree(out / folder, ignore_errors=True)

@@ -3,19 +3,15 @@
 import hashlib
 import io
 import os
-import shutil
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from time import perf_counter
 
 from rich.console import Console
 from rich.text import Text
 
-from geldspur.errors import UsageError
+from geldspur.accuracy.steps import Clock, make_room
 from geldspur.evidence.custody import Against, Sample, verify
 from geldspur.evidence.lists import make_list
 from geldspur.evidence.matching import spikes
@@ -79,32 +75,24 @@ def run_evidence_demo(
     holds something else.
     """
     console = console or Console(quiet=True)
-    seconds: dict[str, float] = {}
-
-    @contextmanager
-    def step(name: str, done: str) -> Iterator[None]:
-        start = perf_counter()
-        yield
-        seconds[name] = perf_counter() - start
-        console.print(Text.assemble(("✓", "green"), f" {name:8}", (f"{seconds[name]:5.1f} s   {done}", "dim")))
-
-    _clear(out)
+    clock = Clock(console)
+    make_room(out, _MARK, _FOLDERS)
     console.print(Text("A made tree of synthetic clips; nothing in it shows anybody or anything.", style="dim"))
-    with step("made", "clips, edits of them, copies, archives, and lists that know some of them"):
+    with clock.step("made", "clips, edits of them, copies, archives, and lists that know some of them"):
         lists = _make(out / "seized", out / "lists")
         _set_times(out / "seized", leads)
-    with step("scan", "every file read once: four digests, fingerprints of keyframes"):
+    with clock.step("scan", "every file read once: four digests, fingerprints of keyframes"):
         scan(out / "seized", out / "scan", progress=progress)
-    with step("match", "compared with the lists; each method's own errors measured"):
+    with clock.step("match", "compared with the lists; each method's own errors measured"):
         compiled = [make_list(path, out / "lists" / path.stem, progress=progress) for path in lists]
         with open_to_write(out / "scan") as store:
             match(store, compiled, progress=progress)
-    with step("report", "each figure with the query that gives it"):
+    with clock.step("report", "each figure with the query that gives it"):
         report = write_report(out / "scan", out / "report", progress=progress)
     if leads is not None:
-        with step("timeline", "the files' times beside the site's payments"):
+        with clock.step("timeline", "the files' times beside the site's payments"):
             write_timeline(out / "scan", leads, out / "timeline")
-    with step("verify", "log, rows, report, and every file read again"):
+    with clock.step("verify", "log, rows, report, and every file read again"):
         against = Against(source=out / "seized", sample=Sample(1.0, 0), report=out / "report")
         verdict = verify(out / "scan", against, progress)
     figures = {figure.name: figure.value for figure in report.figures}
@@ -113,7 +101,7 @@ def run_evidence_demo(
     console.print()
     for name in _SAID:
         console.print(Text(by_name[name].sentence))
-    return EvidenceDemo(out, figures, dict(_EXPECTED), checks, seconds)
+    return EvidenceDemo(out, figures, dict(_EXPECTED), checks, clock.seconds)
 
 
 def _make(seized: Path, lists: Path) -> list[Path]:
@@ -164,17 +152,3 @@ def _set_times(seized: Path, leads: Path | None) -> None:
         first, step = times[0] * 10**9, (times[-1] - times[0]) * 10**9 // len(files)
     for number, path in enumerate(files):
         os.utime(path, ns=(first + number * step,) * 2)
-
-
-def _clear(out: Path) -> None:
-    """Make room: only an earlier demonstration's own folders are removed."""
-    if out.exists() and not (out / _MARK).exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(
-            "this place holds something that isn't an earlier demo",
-            where=str(out),
-            todo="choose a new folder with --out",
-        )
-    out.mkdir(parents=True, exist_ok=True)
-    (out / _MARK).touch()
-    for folder in _FOLDERS:
-        shutil.rmtree(out / folder, ignore_errors=True)

@@ -32,6 +32,19 @@ _AHEAD = 2  # tasks a worker holds, so that it needn't wait for the next while r
 _START_SECONDS = 900.0  # the first start after an upgrade compiles kernels
 
 
+def python(code: str) -> list[str]:
+    """The command that runs code in a Python of its own, from `environment()`'s folders only.
+
+    -P: never import from the working directory, which may be the evidence; -B: leave no compiled files.
+    """
+    return [sys.executable, "-P", "-B", "-c", code]
+
+
+def environment() -> dict[str, str]:
+    """Ours, with the folders that this process imports from."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     """Work for one worker, which may stay silent for so many seconds."""
@@ -57,13 +70,10 @@ class Event:
 class _Worker:
     def __init__(self, first: Any) -> None:
         ours, theirs = socket.socketpair()
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        # -P: never import from the working directory, which may be the evidence; -B: leave no compiled files
-        command = [sys.executable, "-P", "-B", "-c", _CODE, str(theirs.fileno())]
         self.process = subprocess.Popen(  # noqa: S603
-            command,
+            [*python(_CODE), str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env=environment,
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

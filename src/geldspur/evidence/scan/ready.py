@@ -1,11 +1,10 @@
 """Kernels are compiled once, by one process, before all workers need them at the same time."""
 
-import os
 import subprocess
-import sys
 
 from geldspur import kernelcache
 from geldspur.errors import GeldspurError
+from geldspur.evidence.scan.pool import environment, python
 
 _COMPILE = """
 from geldspur.evidence.media.pdq import warm
@@ -28,8 +27,8 @@ def compile_kernels() -> None:
         GeldspurError: it did not work.
     """
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-P", "-B", "-c", _COMPILE],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        python(_COMPILE),
+        env=environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
