@@ -18,6 +18,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger import Ledger
 from geldspur.ledger.build import kernels
 
@@ -55,15 +56,14 @@ def our_links(ledger: Ledger, named: np.ndarray) -> np.ndarray:
         end = min(first + BATCH, len(ids))
         kernels.insert_txids(table, key, ids, 0, first, end, new, old, hashes)
     found, prevout = np.empty(BATCH, np.int64), np.empty(len(named), np.uint64)
-    at = (np.arange(BATCH) * 36).astype(np.uint32)
     none = np.empty(0, np.int64)
     for first in range(0, len(named), BATCH):
-        piece = named[first : first + BATCH].reshape(-1)
-        count = len(piece) // 36
-        kernels.find_prevout_txs(table, key, 0, ids, piece, at, count, hashes, found)
+        piece = named[first : first + BATCH]
+        count = len(piece)
+        kernels.find_prevout_txs(table, key, 0, ids, piece, count, hashes, found)
         whole = np.array([0, count], np.int64)  # as if one later transaction spent them all
         fault, _ = kernels.link_inputs(
-            found[:count], piece, at, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
+            found[:count], piece, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
         )
         assert fault == kernels.OK
     return prevout
@@ -93,7 +93,7 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
     """The id of each output's script, in order of first appearance."""
     n = ledger.n_scripts
     table, key = np.zeros(2 * int(n / 0.65), np.uint64), np.array([17, 19], np.uint64)
-    blob = np.empty(len(ledger.script_payload) + kernels.SLACK, np.uint8)
+    blob = np.empty(len(ledger.script_payload) + SLACK, np.uint8)
     new_kind, new_at, new_output = np.empty(BATCH, np.uint8), np.empty(BATCH + 1, np.int64), np.empty(BATCH, np.int64)
     ids = np.empty(len(types), np.uint32)
     none, read, known, end = np.empty(0, np.int64), 0, 0, 0
@@ -103,7 +103,7 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
         ends = np.cumsum(length[part], dtype=np.uint32)
         buf = payload[read : read + int(ends[-1])]
         read += len(buf)
-        new_payload = np.empty(len(buf) + kernels.SLACK, np.uint8)
+        new_payload = np.empty(len(buf) + SLACK, np.uint8)
         new = kernels.assign_scripts(
             table, key, types[part], ends - length[part], length[part], buf, count, none, blob, end, known,
             new_kind, new_at, new_payload, new_output, ids[part],
