@@ -190,9 +190,10 @@ def assign_scripts(
     """Give each of the batch's `count` outputs the id of its script; new scripts get the next ids.
 
     There are `n_scripts` known ones, whose payloads are `payload[:payload_end]`; new ones are written to `new_type`,
-    `new_at` (int64, one more) and `new_payload`, which have room for all of the batch's (and `bitcoin.kernels.SLACK`),
-    and `new_output` (int64) says which output each comes with. `older` int64: ids that look-up runs of older ranges have, -1 where none
-    (empty: there are no such runs). Writes `out_script` uint32 and returns the number of new scripts.
+    `new_at` (int64, one more) and `new_payload` (with SLACK, as decoding asks for it), which have room for all of the
+    batch's, and `new_output` (int64) says which output each comes with. `older` int64: ids that look-up runs of older
+    ranges have, -1 where none (empty: there are no such runs). Writes `out_script` uint32 and returns the number of new
+    scripts.
     """
     data, old, own = window_of(out_payload), window_of(payload), window_of(new_payload)
     k0, k1 = key[0], key[1]
