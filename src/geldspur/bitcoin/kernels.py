@@ -71,8 +71,12 @@ SIGN_UNCOMPRESSED = 16
 _NONSTANDARD, _P2PK, _P2PKH, _P2SH, _P2WPKH, _P2WSH, _P2TR, _MULTISIG, _WITNESS, _RETURN = range(10)
 
 # The usual scripts by their length, 22 on: what their first and last four bytes must be, and what they hold.
-_FORMS = {22: (0xFFFF, 0x1400, 0, 0, _P2WPKH, 2, 20), 23: (0xFFFF, 0x14A9, 0xFF << 24, 0x87 << 24, _P2SH, 2, 20),
-          25: (0xFFFFFF, 0x14A976, 0xFFFF << 16, 0xAC88 << 16, _P2PKH, 3, 20), 34: (0xFFFF, 0x2000, 0, 0, _P2WSH, 2, 32)}
+_FORMS = {
+    22: (0xFFFF, 0x1400, 0, 0, _P2WPKH, 2, 20),
+    23: (0xFFFF, 0x14A9, 0xFF << 24, 0x87 << 24, _P2SH, 2, 20),
+    25: (0xFFFFFF, 0x14A976, 0xFFFF << 16, 0xAC88 << 16, _P2PKH, 3, 20),
+    34: (0xFFFF, 0x2000, 0, 0, _P2WSH, 2, 32),
+}
 _HEAD_MASK, _HEAD, _TAIL_MASK, _TAIL, _FORM_TYPE, _FORM_AT, _FORM_LENGTH = np.array(
     [_FORMS.get(n, (0, 1, 0, 0, 0, 0, 0)) for n in range(22, 35)], np.int64
 ).T.copy()
