@@ -72,6 +72,17 @@ SIGN_UNCOMPRESSED = 16
 # Script types; `bitcoin.scripts.ScriptType` names them, a test holds the two together.
 _NONSTANDARD, _P2PK, _P2PKH, _P2SH, _P2WPKH, _P2WSH, _P2TR, _MULTISIG, _WITNESS, _RETURN = range(10)
 
+# The usual scripts by their length, 22 on: what their first and last four bytes must be, and what they hold.
+_FORMS = {
+    22: (0xFFFF, 0x1400, 0, 0, _P2WPKH, 2, 20),
+    23: (0xFFFF, 0x14A9, 0xFF << 24, 0x87 << 24, _P2SH, 2, 20),
+    25: (0xFFFFFF, 0x14A976, 0xFFFF << 16, 0xAC88 << 16, _P2PKH, 3, 20),
+    34: (0xFFFF, 0x2000, 0, 0, _P2WSH, 2, 32),
+}
+_HEAD_MASK, _HEAD, _TAIL_MASK, _TAIL, _FORM_TYPE, _FORM_AT, _FORM_LENGTH = np.array(
+    [_FORMS.get(n, (0, 1, 0, 0, 0, 0, 0)) for n in range(22, 35)], np.int64
+).T.copy()
+
 
 @njit(cache=True)
 def _compact(buf, at, end):
@@ -266,21 +277,14 @@ def _string(buf, at, end):
 def _payload(buf, at, end):
     """`classify`, the usual forms first: (type, offset of the payload, its length)."""
     n = end - at
-    if n == 25:
-        if (load_u32(buf, at) & 0xFFFFFF) == 0x14A976 and (load_u32(buf, at + 21) >> 16) == 0xAC88:
-            return _P2PKH, at + 3, 20
-    elif n == 22:
-        if (load_u32(buf, at) & 0xFFFF) == 0x1400:
-            return _P2WPKH, at + 2, 20
-    elif n == 23:
-        if (load_u32(buf, at) & 0xFFFF) == 0x14A9 and load_u8(buf, at + 22) == 0x87:
-            return _P2SH, at + 2, 20
-    elif n == 34:
-        head = load_u32(buf, at) & 0xFFFF
-        if head == 0x2051:
-            return _P2TR, at + 2, 32
-        if head == 0x2000:
-            return _P2WSH, at + 2, 32
+    if 22 <= n <= 34:
+        # By table: which of these forms comes next can't be foreseen, and a branch a form would be mispredicted.
+        form = np.uint64(n - 22)
+        head, tail = load_u32(buf, at), load_u32(buf, end - 4)
+        by_key = np.int64(n == 34) & np.int64(head & 0xFF == 0x51)
+        wrong = ((head - 0x51 * by_key) & _HEAD_MASK[form]) ^ _HEAD[form] | (tail & _TAIL_MASK[form]) ^ _TAIL[form]
+        if wrong == 0:
+            return _FORM_TYPE[form] + (_P2TR - _P2WSH) * by_key, at + _FORM_AT[form], _FORM_LENGTH[form]
     script_type, start, stop = classify(buf, at, end)
     return script_type, start, 0 if script_type == _RETURN else stop - start
 
