@@ -285,7 +285,7 @@ def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
     facts = ewf.describe()
     assert facts["bytes"] == raw.stat().st_size and facts["E01 stored SHA1"] == stored["SHA1"].stored
     (tmp_path / "seized.E02").unlink()
-    with pytest.raises(GeldspurError, match=r"1 segments are there.*all its segments"):
+    with pytest.raises(GeldspurError, match=r"1 segment there.*all its segments"):
         ImageSource(tmp_path / "seized.E01").describe()
     (tmp_path / "split.003").unlink()
     with pytest.raises(UsageError, match="segment 003"):
