@@ -244,8 +244,8 @@ class _Lister:
 
     def _times(self, meta: Any) -> Times:
         kind = self._volume.file_system or ""
-        # FAT notes local time of an unknown zone; it is taken as it is
-        source = f"tsk:{kind}" + ("-local" if kind.startswith("fat") else "")
+        # FAT notes local time of an unknown zone, exFAT its zone too, which The Sleuth Kit leaves out; taken as they are
+        source = f"tsk:{kind}" + ("-local" if kind.startswith("fat") or kind == "exfat" else "")
         return Times(
             source,
             born_ns=_time(meta.crtime, meta.crtime_nano),

@@ -142,7 +142,7 @@ def partitions(image: Any) -> list[Volume]:
         if int(part.flags) == int(tsk.TSK_VS_PART_FLAG_ALLOC):
             number += 1
             volumes.append(Volume(b"p%d" % number, start, size, part.desc.decode("utf-8", "backslashreplace")))
-        elif int(part.flags) == int(tsk.TSK_VS_PART_FLAG_UNALLOC) and size >= _ALIGNMENT:
+        elif int(part.flags) == int(tsk.TSK_VS_PART_FLAG_UNALLOC) and size > _ALIGNMENT:
             volumes.append(
                 Volume(
                     b"(outside partitions, from byte %d)" % start, start, size, "outside all partitions", words=_OUTSIDE
