@@ -1,12 +1,12 @@
 """The files of one file system, as The Sleuth Kit reads it: named ones, deleted ones, and orphans."""
 
 import errno
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from geldspur.evidence.model import Found, Kind, Times
+from geldspur.evidence.sources.anywhere import Anywhere
 from geldspur.evidence.sources.base import LONGEST_PATH
 from geldspur.evidence.sources.image.volumes import FAULTS, Volume
 
@@ -244,7 +244,7 @@ class _Lister:
 
     def _times(self, meta: Any) -> Times:
         kind = self._volume.file_system or ""
-        # FAT notes local time of an unknown zone, exFAT its zone too, which The Sleuth Kit leaves out; taken as they are
+        # FAT notes local time of an unknown zone; exFAT notes its zone, which The Sleuth Kit leaves out. Taken as written
         source = f"tsk:{kind}" + ("-local" if kind.startswith("fat") or kind == "exfat" else "")
         return Times(
             source,
@@ -268,43 +268,18 @@ def _time(seconds: Any, nanoseconds: Any) -> int | None:
     return int(seconds) * SECOND + int(nanoseconds) if seconds else None
 
 
-class FileBytes(io.RawIOBase):
-    """A file's content through The Sleuth Kit, read at any place."""
+class FileBytes(Anywhere):
+    """A file's content through The Sleuth Kit."""
 
     def __init__(self, file: Any, size: int, attribute: tuple[int, int] | None) -> None:
-        self._file, self._size, self._attribute, self._at = file, size, attribute, 0
+        super().__init__(size)
+        self._file, self._attribute = file, attribute or ()
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move within the file, or behind its end."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if origin + offset < 0:
-            raise OSError(errno.EINVAL, "a position before the beginning")
-        self._at = origin + offset
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        """As many bytes as there are, up to the buffer's size; 0 at the end."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        most = min(len(view), self._size - self._at)
-        if most <= 0:
-            return 0
+    def _at(self, offset: int, most: int) -> bytes:
         try:
-            if self._attribute is None:
-                data = self._file.read_random(self._at, most)
-            else:
-                data = self._file.read_random(self._at, most, self._attribute[0], self._attribute[1])
+            data: bytes = self._file.read_random(offset, most, *self._attribute)
         except FAULTS as error:
-            raise OSError(errno.EIO, f"at {self._at:,}: {error}") from error
+            raise OSError(errno.EIO, f"at {offset:,}: {error}") from error
         if not data:
-            raise OSError(errno.EIO, f"ends at {self._at:,} of {self._size:,} bytes")
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+            raise OSError(errno.EIO, f"ends at {offset:,} of {self._size:,} bytes")
+        return data
