@@ -40,6 +40,9 @@ def match(
     no_error: Annotated[
         bool, typer.Option("--no-error", help="Don't measure chance matches and misses with made lists and clips.")
     ] = False,
+    measure_again: Annotated[
+        bool, typer.Option("--measure-again", help="Measure misses on made clips even if this installation did before.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare a scan with hash lists, exactly and nearly; cluster what looks alike; measure the methods' error."""
@@ -50,7 +53,7 @@ def match(
     shown = progress(as_json)
     with open_to_write(folder) as store:
         opened = [_opened(folder, path, kind, format, shown) for path in lists]
-        report = compare(store, opened, errors=not no_error, progress=shown)
+        report = compare(store, opened, errors=not no_error, measure_again=measure_again, progress=shown)
         seal_after_work(store)
     if as_json:
         show_json(report)

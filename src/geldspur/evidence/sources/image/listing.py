@@ -244,7 +244,7 @@ class _Lister:
 
     def _times(self, meta: Any) -> Times:
         kind = self._volume.file_system or ""
-        # FAT notes local time of an unknown zone; exFAT notes its zone, which The Sleuth Kit leaves out. Taken as written
+        # FAT notes local time of an unknown zone; exFAT its zone too, which The Sleuth Kit leaves out. Taken as written
         source = f"tsk:{kind}" + ("-local" if kind.startswith("fat") or kind == "exfat" else "")
         return Times(
             source,
