@@ -67,6 +67,14 @@ def image(tmp_path_factory) -> Path:
     return made
 
 
+@pytest.fixture(scope="module")
+def calm(image, tmp_path_factory) -> Path:
+    """A scan of it that nothing disturbed."""
+    out = tmp_path_factory.mktemp("calm") / "scan"
+    pipeline.scan(image, out, workers=1, fingerprints=False)
+    return out
+
+
 @pytest.fixture
 def with_fault(image, tmp_path, monkeypatch):
     """An image to be walked with a fault."""
@@ -89,12 +97,11 @@ def below(out: Path, folder: bytes) -> list[tuple]:
     "A crash inside The Sleuth Kit while an image is listed costs the folder at hand, which is told; the sum closes.",
 )
 @pytest.mark.parametrize(("what", "told"), [("crash", "signal 11 (SIGSEGV)"), ("memory", "memory, out of memory")])
-def test_a_crash_in_mid_walk_costs_the_folder_at_hand(image, with_fault, tmp_path, what, told):
-    pipeline.scan(image, tmp_path / "calm", workers=1, fingerprints=False)
+def test_a_crash_in_mid_walk_costs_the_folder_at_hand(calm, with_fault, tmp_path, what, told):
     crashing = with_fault(what, "c/")
     done = pipeline.scan(crashing, tmp_path / "scan", workers=1, fingerprints=False)
     assert done.counts.closes and done.counts.directories_unreadable == 1
-    assert below(tmp_path / "scan", b"c") == below(tmp_path / "calm", b"c")
+    assert below(tmp_path / "scan", b"c") == below(calm, b"c")
     lost = rows(
         tmp_path / "scan",
         "SELECT CAST(path AS TEXT), kind, state, reason, errno, detail FROM entry WHERE CAST(path AS TEXT) LIKE 'c%'",
@@ -152,8 +159,7 @@ def test_a_process_killed_once_in_mid_walk_costs_nothing(image):
     assert listed == calm and len(calm) > 3000
 
 
-def test_a_scan_killed_in_mid_walk_takes_its_process_along_and_goes_on(image, tmp_path):
-    scanned(image, "--out", tmp_path / "calm", "--workers", 1, "--no-fingerprints")
+def test_a_scan_killed_in_mid_walk_takes_its_process_along_and_goes_on(image, calm, tmp_path):
     command = [*PROGRAM, "evidence", "scan", image, "--out", tmp_path / "killed", "--workers", "1", "--no-fingerprints"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     until = time.monotonic() + 20
@@ -166,7 +172,7 @@ def test_a_scan_killed_in_mid_walk_takes_its_process_along_and_goes_on(image, tm
         assert time.monotonic() < until
         time.sleep(0.01)
     assert scanned(image, "--out", tmp_path / "killed", "--workers", 1, "--no-fingerprints")["closes"]
-    assert everything(tmp_path / "killed") == everything(tmp_path / "calm")
+    assert everything(tmp_path / "killed") == everything(calm)
     log_agrees_with_rows(tmp_path / "killed")
 
 
