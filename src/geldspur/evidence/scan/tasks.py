@@ -39,6 +39,14 @@ class Context:
     side_by_side: bool = False
 
 
+def prepare(context: Context) -> None:
+    """Load what workers of such a context need, in the process that they are forked from."""
+    if context.fingerprints:
+        _decoder()
+    if context.side_by_side:
+        _lanes()
+
+
 def make_handler(context: Context) -> Handler:
     """The function that a worker serves tasks with; from here on the worker is shut in."""
     return _Handler(context)
