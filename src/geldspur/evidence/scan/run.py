@@ -143,6 +143,7 @@ class Run:
             while self._hand_out() or self._pool.busy:
                 for event in self._pool.events(_SECONDS / 2):
                     self._heard(event)
+                    self._recorder.flush()
                 if self._pool.confined and not told:
                     self._batches.begin()
                     self._store.log("workers", count=workers, confined=self._pool.confined)
@@ -163,6 +164,7 @@ class Run:
         for link in self._plan.settled():
             self._batches.begin()
             self._recorder.file(link.job, link.outcome, link.same_as)
+        self._recorder.flush()
 
     def _heard(self, event: Event) -> None:
         match event.task.payload:

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 
 from geldspur.evidence.media import confine, maybe_media
 from geldspur.evidence.model import MediaResult
-from geldspur.evidence.scan.digests import BIG, HEAD, Reader, difference, digest_file
+from geldspur.evidence.scan.digests import HEAD, LARGE, Reader, difference, digest_file
 from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.messages import (
     ArchiveTask,
@@ -25,7 +25,6 @@ from geldspur.evidence.sources.archives import Member, is_archive, members, stre
 from geldspur.evidence.sources.base import Source
 
 _SPEAK_SECONDS = 0.25
-_FEWEST_LANES = 8  # small files in a task from which on MD5 side by side is quicker
 _MEMORY = 4 << 30  # of address space for one worker's decoding
 MEMBER_IN_MEMORY = 256 << 20  # larger members of archives, where they can't be read twice, are not decoded
 
@@ -84,14 +83,14 @@ class _Handler:
         return count
 
     def _digests(self, task: DigestTask) -> list[Outcome]:
-        lanes = self._lanes if len(task.jobs) >= _FEWEST_LANES else None
-        if lanes is None:
+        lanes = self._lanes
+        if lanes is None or not lanes.pay([job.size for job in task.jobs if job.size and job.size < LARGE]):
             return [self._digest(job) for job in task.jobs]
         lanes.clear()
         outcomes: list[Outcome] = []
         open_md5: dict[int, tuple[int, int]] = {}  # of the outcomes by number: where the content lies
         for number, job in enumerate(task.jobs):
-            place = lanes.room(job.size) if job.size is not None and job.size < BIG else None
+            place = lanes.room(job.size) if job.size is not None and job.size < LARGE else None
             outcomes.append(self._digest(job, place[1] if place else None))
             if place and (digests := outcomes[-1].digests) is not None:
                 open_md5[number] = place[0], digests.size
