@@ -123,6 +123,13 @@ def difference(job: Job, stream: BinaryIO) -> str | None:
         now = os.fstat(stream.fileno())
     except (OSError, io.UnsupportedOperation):
         return None
+    if (job.size, job.modified_ns, job.changed_ns, job.inode) == (
+        now.st_size,
+        now.st_mtime_ns,
+        now.st_ctime_ns,
+        now.st_ino,
+    ):
+        return None
     pairs = (
         ("size", job.size, now.st_size),
         ("modified", job.modified_ns, now.st_mtime_ns),

@@ -3,11 +3,11 @@
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from geldspur.evidence.media import confine, maybe_media
-from geldspur.evidence.model import MediaResult
+from geldspur.evidence.model import Digests, MediaResult
 from geldspur.evidence.scan.digests import HEAD, LARGE, Reader, difference, digest_file
 from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.messages import (
@@ -95,9 +95,10 @@ class _Handler:
             if place and (digests := outcomes[-1].digests) is not None:
                 open_md5[number] = place[0], digests.size
         for number, md5 in zip(open_md5, lanes.md5(list(open_md5.values())), strict=True):
-            digests = outcomes[number].digests
-            assert digests is not None
-            outcomes[number] = outcomes[number]._replace(digests=replace(digests, md5=md5))
+            one = outcomes[number].digests
+            assert one is not None
+            whole = Digests(one.size, md5, one.sha1, one.sha256, one.blake3)
+            outcomes[number] = outcomes[number]._replace(digests=whole)
         return outcomes
 
     def _digest(self, job: Job, room: memoryview | None = None) -> Outcome:
