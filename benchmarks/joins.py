@@ -1,27 +1,32 @@
 """Linking inputs to outputs and numbering scripts, against the same joins in DuckDB, on equal arrays.
 
-python benchmarks/joins.py LEDGER
+python benchmarks/joins.py LEDGER [--threads N] [--rounds N]
 
 The keys are taken from a ledger: every input's (txid, vout), every output's script. Ours compares all bytes of each
-hit; DuckDB joins the first eight bytes of the txids and the first sixteen of the scripts, which is less. Answers are
-held against the ledger's columns. CPU seconds, user and system, one process, one round each after warming up.
+hit. DuckDB joins twice: on all bytes, which is the same join, and on the first eight bytes of the txids and the first
+sixteen of the scripts, which is less work and can be deceived. Answers are held against the ledger's columns. Ours and
+DuckDB's take turns; medians of CPU seconds, user and system, in one process, after warming up.
 """
 
 import argparse
 import platform
 import resource
-import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from statistics import median
+from typing import TypeVar
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger import Ledger
 from geldspur.ledger.build import kernels
 
-BATCH = 1 << 18
+BATCH = 1 << 15  # about what a piece of four megabytes of blocks holds
+T = TypeVar("T")
 
 
 def cpu() -> float:
@@ -29,10 +34,11 @@ def cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def timed(work) -> tuple[float, float, object]:
-    began, wall = cpu(), time.perf_counter()
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    """CPU seconds of some work, and its result."""
+    began = cpu()
     result = work()
-    return cpu() - began, time.perf_counter() - wall, result
+    return cpu() - began, result
 
 
 def outpoints(ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
@@ -54,16 +60,15 @@ def our_links(ledger: Ledger, named: np.ndarray) -> np.ndarray:
     for first in range(0, len(ids), BATCH):
         end = min(first + BATCH, len(ids))
         kernels.insert_txids(table, key, ids, 0, first, end, new, old, hashes)
-    found, prevout = np.empty(BATCH, np.int64), np.empty(len(named), np.uint64)
-    at = (np.arange(BATCH) * 36).astype(np.uint32)
+    found, prevout = np.empty(BATCH, np.int64), np.empty(len(named), ledger.in_prevout.dtype)
     none = np.empty(0, np.int64)
     for first in range(0, len(named), BATCH):
-        piece = named[first : first + BATCH].reshape(-1)
-        count = len(piece) // 36
-        kernels.find_prevout_txs(table, key, 0, ids, piece, at, count, hashes, found)
+        piece = named[first : first + BATCH]
+        count = len(piece)
+        kernels.find_prevout_txs(table, key, 0, ids, piece, count, hashes, found)
         whole = np.array([0, count], np.int64)  # as if one later transaction spent them all
         fault, _ = kernels.link_inputs(
-            found[:count], piece, at, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
+            found[:count], piece, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
         )
         assert fault == kernels.OK
     return prevout
@@ -93,7 +98,7 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
     """The id of each output's script, in order of first appearance."""
     n = ledger.n_scripts
     table, key = np.zeros(2 * int(n / 0.65), np.uint64), np.array([17, 19], np.uint64)
-    blob = np.empty(len(ledger.script_payload) + kernels.SLACK, np.uint8)
+    blob = np.empty(len(ledger.script_payload) + SLACK, np.uint8)
     new_kind, new_at, new_output = np.empty(BATCH, np.uint8), np.empty(BATCH + 1, np.int64), np.empty(BATCH, np.int64)
     ids = np.empty(len(types), np.uint32)
     none, read, known, end = np.empty(0, np.int64), 0, 0, 0
@@ -103,7 +108,7 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
         ends = np.cumsum(length[part], dtype=np.uint32)
         buf = payload[read : read + int(ends[-1])]
         read += len(buf)
-        new_payload = np.empty(len(buf) + kernels.SLACK, np.uint8)
+        new_payload = np.empty(len(buf) + SLACK, np.uint8)
         new = kernels.assign_scripts(
             table, key, types[part], ends - length[part], length[part], buf, count, none, blob, end, known,
             new_kind, new_at, new_payload, new_output, ids[part],
@@ -114,10 +119,84 @@ def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.n
     return ids
 
 
-def tell(what: str, rows: int, ours: tuple[float, float], theirs: tuple[float, float]) -> None:
-    """Print both sides' CPU and wall seconds, and the ratio of the former."""
-    print(f"{what:6} {rows:>11,}  ours {ours[0]:6.2f} s CPU ({ours[1]:.2f} wall), "
-          f"DuckDB {theirs[0]:6.2f} ({theirs[1]:.2f}): {ours[0] / theirs[0]:.3f}")  # fmt: skip
+def tell(what: str, rows: int, ours: list[float], theirs: dict[str, list[float]]) -> None:
+    """Print both sides' median CPU seconds, and the ratio."""
+    own = median(ours)
+    for keys, seconds in theirs.items():
+        print(f"{what:6} {rows:>11,}  ours {own:6.2f} s CPU, DuckDB on {keys:10} {median(seconds):6.2f}: "
+              f"{own / median(seconds):.3f}")  # fmt: skip
+
+
+def in_turn(rounds: int, ours: Callable[[], np.ndarray], answer: np.ndarray, queries: dict[str, Callable[[], int]]):
+    """CPU seconds of ours, and of each query, round by round; checks ours in full and how many rows queries find."""
+    own: list[float] = []
+    theirs: dict[str, list[float]] = {keys: [] for keys in queries}
+    for _ in range(rounds):
+        seconds, result = timed(ours)
+        assert np.array_equal(result, answer)
+        own.append(seconds)
+        del result
+        for keys, query in queries.items():
+            seconds, rows = timed(query)
+            assert rows == len(answer)
+            theirs[keys].append(seconds)
+    return own, theirs
+
+
+def words_of(rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Columns of eight bytes each: w0, w1 and so on, of uint8[n, 8 * m]."""
+    words = np.ascontiguousarray(rows).view("<u8")
+    return {f"w{k}": np.ascontiguousarray(words[:, k]) for k in range(words.shape[1])}
+
+
+def compare_links(ledger: Ledger, database: duckdb.DuckDBPyConnection, rounds: int) -> None:
+    """Ours and DuckDB's ways to link."""
+    named, spent = outpoints(ledger)
+    our_links(ledger, named[:BATCH])
+    txs = pa.table({**words_of(ledger.tx_id[:]), "first": ledger.tx_out[:-1]})
+    ins = pa.table({
+        **words_of(named[:, :32]), "vout": np.ascontiguousarray(named[:, 32:]).view("<u4").ravel(),
+        "i": np.arange(len(named)),
+    })  # fmt: skip
+    database.register("txs_in", txs)
+    database.register("ins_in", ins)
+    database.execute("CREATE TABLE txs AS FROM txs_in")
+    database.execute("CREATE TABLE ins AS FROM ins_in")
+    del txs, ins
+
+    def join(using: str) -> int:
+        query = f'SELECT i, txs."first" + vout AS o FROM ins JOIN txs USING ({using})'
+        return database.execute(query).to_arrow_table().num_rows
+
+    queries = {"32 bytes": partial(join, "w0, w1, w2, w3"), "8 bytes": partial(join, "w0")}
+    tell("links", len(spent), *in_turn(rounds, partial(our_links, ledger, named), spent, queries))
+    database.execute("DROP TABLE txs; DROP TABLE ins")
+
+
+def compare_ids(ledger: Ledger, database: duckdb.DuckDBPyConnection, rounds: int) -> None:
+    """Ours and DuckDB's ways to number scripts; payloads of more than 32 bytes are cut for DuckDB."""
+    types, length, payload, paid = scripts(ledger)
+    our_ids(ledger, types[:BATCH], length[:BATCH], payload)
+    padded = np.append(ledger.script_payload, np.zeros(32, np.uint8))
+    start = ledger.script_at[:-1].astype(np.int64)
+    bytes_ = np.lib.stride_tricks.sliding_window_view(padded, 32)[start]
+    bytes_[np.arange(32) >= np.diff(ledger.script_at.astype(np.int64))[:, None]] = 0
+    keys = words_of(bytes_)
+    table = pa.table({**{name: words[paid] for name, words in keys.items()}, "type": types, "o": np.arange(len(paid))})
+    del padded, bytes_, keys
+    database.register("outs_in", table)
+    database.execute("CREATE TABLE outs AS FROM outs_in")
+    del table
+
+    def number(using: str) -> int:
+        query = (
+            f"WITH f AS (SELECT {using}, row_number() OVER (ORDER BY min(o)) - 1 AS id FROM outs GROUP BY {using}) "
+            f"SELECT o, id FROM outs JOIN f USING ({using})"
+        )
+        return database.execute(query).to_arrow_table().num_rows
+
+    queries = {"32 bytes": partial(number, "type, w0, w1, w2, w3"), "16 bytes": partial(number, "w0, w1")}
+    tell("ids", len(paid), *in_turn(rounds, partial(our_ids, ledger, types, length, payload), paid, queries))
 
 
 def main() -> None:
@@ -125,52 +204,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Linking and numbering against DuckDB.")
     parser.add_argument("ledger", type=Path)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
     ledger = Ledger(arguments.ledger)
     database = duckdb.connect()
     database.execute(f"SET threads={arguments.threads}")
     print(f"{platform.processor() or platform.machine()}, numpy {np.__version__}, duckdb {duckdb.__version__}, "
-          f"{arguments.threads} threads for DuckDB, one for ours")  # fmt: skip
-
-    named, spent = outpoints(ledger)
-    our_links(ledger, named[:BATCH])
-    ours, wall, prevout = timed(partial(our_links, ledger, named))
-    assert np.array_equal(prevout, spent)
-    txs = pa.table({"k": np.ascontiguousarray(ledger.tx_id[:, :8]).view("<u8").ravel(), "first": ledger.tx_out[:-1]})
-    ins = pa.table({
-        "k": np.ascontiguousarray(named[:, :8]).view("<u8").ravel(),
-        "vout": np.ascontiguousarray(named[:, 32:]).view("<u4").ravel(), "i": np.arange(len(named)),
-    })  # fmt: skip
-    database.register("txs_in", txs)
-    database.register("ins_in", ins)
-    database.execute("CREATE TABLE txs AS FROM txs_in")
-    database.execute("CREATE TABLE ins AS FROM ins_in")
-    theirs, their_wall, answer = timed(
-        lambda: database.execute('SELECT i, txs."first" + vout AS o FROM ins JOIN txs USING (k)').to_arrow_table()
-    )
-    assert answer.num_rows == len(spent)
-    tell("links", len(spent), (ours, wall), (theirs, their_wall))
-    del answer, prevout, named, ins, txs
-    database.execute("DROP TABLE txs; DROP TABLE ins")
-
-    types, length, payload, paid = scripts(ledger)
-    our_ids(ledger, types[:BATCH], length[:BATCH], payload)
-    ours, wall, ids = timed(lambda: our_ids(ledger, types, length, payload))
-    assert np.array_equal(ids, paid)
-    padded = np.append(ledger.script_payload, np.zeros(16, np.uint8))
-    words = np.lib.stride_tricks.sliding_window_view(padded, 16)[ledger.script_at[:-1].astype(np.int64)]
-    words = np.ascontiguousarray(words).view("<u8")
-    keys = pa.table({"a": words[paid, 0], "b": words[paid, 1], "o": np.arange(len(paid))})
-    database.register("outs_in", keys)
-    database.execute("CREATE TABLE outs AS FROM outs_in")
-    theirs, their_wall, answer = timed(
-        lambda: database.execute(
-            "WITH f AS (SELECT a, b, row_number() OVER (ORDER BY min(o)) - 1 AS id FROM outs GROUP BY a, b) "
-            "SELECT o, id FROM outs JOIN f USING (a, b)"
-        ).to_arrow_table()
-    )
-    assert answer.num_rows == len(paid)
-    tell("ids", len(paid), (ours, wall), (theirs, their_wall))
+          f"{arguments.threads} threads for DuckDB, one for ours; medians of {arguments.rounds}")  # fmt: skip
+    compare_links(ledger, database, arguments.rounds)
+    compare_ids(ledger, database, arguments.rounds)
 
 
 if __name__ == "__main__":

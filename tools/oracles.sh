@@ -10,6 +10,9 @@ need mkfs.ext4 e2fsprogs
 need mkfs.vfat dosfstools
 need mcopy mtools
 need mkfs.ntfs ntfs-3g
+need mkfs.exfat exfatprogs
+need xorriso xorriso
+need sgdisk gdisk
 need ewfacquire ewf-tools
 need fls sleuthkit
 need openssl openssl

@@ -28,12 +28,18 @@ def is_warm(kernel: str = "_decode_blocks") -> bool:
     return folder is not None and any(Path(folder).rglob(f"kernels.{kernel}-*.nbi"))
 
 
+def user_folder() -> Path:
+    """This installation's folder in the user's cache, be it there or not.
+
+    Installations that share the cache have one each: what one removes as old, another may still run.
+    """
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geldspur"
+    return user / f"{zlib.crc32(os.fsencode(_PACKAGE)):08x}"
+
+
 def _folder() -> Path | None:
     name = _PREFIX + _state()
-    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "geldspur"
-    # Installations that share the user's cache have a folder each: what one removes as old, another may still run.
-    installation = f"{zlib.crc32(os.fsencode(_PACKAGE)):08x}"
-    for place in (_PACKAGE / "__pycache__", user / installation):
+    for place in (_PACKAGE / "__pycache__", user_folder()):
         try:
             if not (place / name).is_dir():
                 place.mkdir(parents=True, exist_ok=True)

@@ -78,7 +78,7 @@ def decode(batch: Batch, *blocks: bytes, behind: bytes = b"") -> tuple[int, int,
     return batch.decode(buf, np.cumsum(sizes) - sizes, sizes)
 
 
-def rows_of(batch: Batch, buf: bytes) -> Iterator[dict[str, object]]:
+def rows_of(batch: Batch) -> Iterator[dict[str, object]]:
     """What the batch says of each transaction, as plain values."""
     for t in range(batch.n_tx):
         inputs = range(int(batch.tx_in[t]), int(batch.tx_in[t + 1]))
@@ -89,11 +89,14 @@ def rows_of(batch: Batch, buf: bytes) -> Iterator[dict[str, object]]:
             "locktime": int(batch.locktime[t]),
             "sizes": (int(batch.size[t]), int(batch.base_size[t])),
             "inputs": [
-                (buf[at : at + 36], int(batch.in_sequence[i]), int(batch.in_signs[i]))
-                for i, at in ((i, int(batch.in_at[i])) for i in inputs)
+                (batch.in_outpoint[i].tobytes(), int(batch.in_sequence[i]), int(batch.in_signs[i])) for i in inputs
             ],
             "outputs": [
-                (int(batch.out_value[o]), int(batch.out_type[o]), buf[at : at + int(batch.out_length[o])])
+                (
+                    int(batch.out_value[o]),
+                    int(batch.out_type[o]),
+                    batch.out_payload[at : at + int(batch.out_length[o])].tobytes(),
+                )
                 for o, at in ((o, int(batch.out_at[o])) for o in outputs)
             ],
         }

@@ -46,7 +46,7 @@ def verified(scanned, *more) -> dict[str, tuple[str, str]]:
 
 def test_all_files_and_members_are_read_again(scanned):
     found = verified(scanned, "--all")
-    assert found["digests"] == ("ok", "all 18 files read again, each has its digests")
+    assert found["digests"] == ("ok", "all read again, 18 files: each has its digests")
     assert found["source"][0] == "ok"
 
 
@@ -113,7 +113,7 @@ def test_new_and_lost_files_are_told(scanned):
         found = verified(scanned, "--all")
     finally:
         (scanned[1] / "sub" / "new.bin").rename(moved)
-    assert found["source"] == ("failed", "sub/new.bin is new; 1 names of the scan are gone")
+    assert found["source"] == ("failed", "sub/new.bin is new; 1 name of the scan gone")
     assert found["digests"] == ("failed", "sub/8.bin can't be opened: No such file or directory")
 
 

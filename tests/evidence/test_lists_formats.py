@@ -54,7 +54,8 @@ def test_a_vics_2_set_keeps_its_categories_with_their_country(tmp_path):
         {
             "MediaID": 5,
             "Category": 2,
-            "MediaFiles": [{"MD5": text(99)}],
+            "MD5": None,
+            "MediaFiles": [{"MD5": text(99)}, {"FileName": "x"}, {"MD5": text(99).upper()}],
             "AlternativeHashes": [
                 {"HashName": "SHA256", "HashValue": text(5, "sha256")},
                 {"HashName": "PDQ", "HashValue": text(6, "sha256")},
@@ -67,15 +68,38 @@ def test_a_vics_2_set_keeps_its_categories_with_their_country(tmp_path):
     found = compiled(tmp_path, b"\xef\xbb\xbf" + content.encode())
     assert (found.format, found.version, found.scheme, found.kind) == ("vics-2.0", "2.0", "US", "material")
     assert (found.entries, found.rejected, found.made) == (6, 0, "2025-01-02")
-    assert found.counts == {"md5": 3, "sha1": 1, "sha256": 1, "pdq": 1}
+    assert found.counts == {"md5": 4, "sha1": 1, "sha256": 1, "pdq": 1}
     assert found.unmatchable == {"PhotoDNA": 1, "digest of the empty file or of zeros": 1}
     assert found.excluded == {"of the empty file": 1}
-    assert rows_of(found, "md5", [digest(1), digest(2), digest(99), bytes.fromhex(EMPTY_MD5)]) == {0: [0, 2], 1: [1]}
+    assert rows_of(found, "md5", [digest(1), digest(2), digest(99), bytes.fromhex(EMPTY_MD5)]) == {
+        0: [0, 2],
+        1: [1],
+        2: [4],
+    }
     assert rows_of(found, "sha256", [digest(5, "sha256")]) == {0: [4]}
     assert [found.category(row) for row in range(6)] == ["1", None, "2", "1", "2", "2"]
     assert found.categories == {"1": 2, "2": 3}
     hashes, rows = found.pdq()
     assert bytes(hashes[0]) == digest(6, "sha256") and list(rows) == [4]
+
+
+@pytest.mark.assertion(
+    "EV-LI-07", "Where a VICS media has no MD5, the one of its files is read and told; files that disagree give none."
+)
+def test_a_media_without_md5_has_the_one_that_all_its_files_have(tmp_path):
+    media = [
+        {"MediaID": 1, "MediaFiles": [{"MD5": text(1)}, {"MD5": base64.b64encode(digest(1)).decode()}]},
+        {"MediaID": 2, "SHA1": text(2, "sha1"), "MediaFiles": [{"MD5": text(2)}, {"MD5": text(3)}]},
+        {"MediaID": 3, "MD5": text(4), "MediaFiles": [{"MD5": text(5)}]},
+        {"MediaID": 4, "MediaFiles": [{"MD5": "none"}]},
+        {"MediaID": 5, "MediaFiles": "no list"},
+        {"mediaid": 6, "mediafiles": [{"md5": text(6)}]},
+    ]
+    found = compiled(tmp_path, json.dumps({"@odata.context": US + "Media", "value": media}))
+    assert rows_of(found, "md5", [digest(n) for n in range(1, 7)]) == {0: [0], 3: [2], 5: [3]}
+    assert (found.entries, found.rejected, found.flaws) == (4, 2, 1)
+    assert found.reasons[0] == "record 2: MediaFiles have different MD5; the rest of it was kept"
+    assert "MD5 read from MediaFiles, for want of their own, of 2 entries" in found.notes
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.2", "1.3"])
@@ -411,7 +435,7 @@ def test_commands_make_show_and_check_a_list(tmp_path):
     run = CliRunner().invoke
     made = run(app, ["evidence", "lists", "make", str(tmp_path / name), "--out", out, "--kind", "benign"])
     assert made.exit_code == 0 and made.output.isascii() and "\x1b" not in made.output
-    assert "1 records rejected" in made.output and "line 2: no digest" in made.output
+    assert "1 record rejected" in made.output and "line 2: no digest" in made.output
     assert "known harmless files" in run(app, ["evidence", "lists", "show", out]).output
     shown = json.loads(run(app, ["evidence", "lists", "show", out, "--json"]).output)
     assert (shown["entries"], shown["rejected"], shown["kind"]) == (1, 1, "benign")

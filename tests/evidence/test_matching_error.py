@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 from statistics import NormalDist
 
 import numpy as np
@@ -11,6 +12,7 @@ from matching_scan import listed, made_scan
 
 from geldspur.evidence.matching import compare, spikes
 from geldspur.evidence.matching.error import DECOYS, Trial, decoys, interval, kept_spikes, spike_ins, spike_key
+from geldspur.evidence.matching.kept import spikes as spikes_of
 
 
 def test_the_interval_holds_the_rates_that_would_not_be_rejected():
@@ -68,13 +70,23 @@ def test_spike_ins_are_measured_again_only_when_something_they_depend_on_changed
         calls.append(1)
         return [Trial("pdq", "spike: mirror", 10, len(calls), spike_key())]
 
-    monkeypatch.setattr(compare, "spike_ins", measured)
+    monkeypatch.setattr(compare, "spikes", partial(spikes_of, folder=tmp_path / "cache", measure=measured))
     with made_scan(tmp_path / "scan") as scan:
         assert not kept_spikes(scan.store.db)
         for _ in range(2):
             (trial,) = compare.match(scan.store, []).errors
             assert trial.wrong == 1
-        with scan.store.change() as db:
-            db.execute("UPDATE method_error SET detail = ?", (json.dumps(spike_key() | {"av": "1.0"}),))
+    with made_scan(tmp_path / "another") as scan:  # takes over what the installation has measured, and says when
         (trial,) = compare.match(scan.store, []).errors
+        (event,) = scan.store.db.execute("SELECT event FROM log WHERE event LIKE '%error_measured%'").fetchone()
+        cached = json.loads((tmp_path / "cache/spike-ins.json").read_text())
+        assert trial.wrong == 1 and json.loads(event)["measured"] == cached["measured"]
+        (trial,) = compare.match(scan.store, [], measure_again=True).errors
         assert trial.wrong == 2
+        for stale in (json.dumps(cached | {"key": spike_key() | {"av": "1.0"}}), "no JSON", '{"key": 1}'):
+            (tmp_path / "cache/spike-ins.json").write_text(stale)
+            with scan.store.change() as db:
+                db.execute("UPDATE method_error SET detail = ?", (json.dumps(spike_key() | {"numpy": "1.0"}),))
+            wrong = trial.wrong
+            (trial,) = compare.match(scan.store, []).errors
+            assert trial.wrong == wrong + 1

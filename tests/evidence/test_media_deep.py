@@ -1,11 +1,17 @@
 """The deep mode decodes what no list knows, in order of copies, and goes on where it was left."""
 
 import hashlib
+import shutil
 import sqlite3
+import subprocess
+import time
 import zipfile
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from media_clips import encode, picture, scenes
+from scan_trees import PROGRAM, rows
 
 from geldspur.evidence.custody import Against, Sample, seal_after_work, verify
 from geldspur.evidence.lists import make_list
@@ -100,3 +106,55 @@ def test_bytes_that_are_no_longer_those_of_the_scan_are_not_decoded(scanned):
     deep, times = state(out)
     assert deep[b"a.mp4"] is None
     assert (b"a.mp4", "second") not in times
+
+
+KILLS = 3
+_CALM = (
+    "SELECT hex(sha256), deep, stage, at_ms, quality, hex(plain), hex(mirrored) FROM content JOIN frame ON content = id"
+)
+
+
+@pytest.mark.assertion(
+    "EV-SC-16", "The deep mode, killed in mid-decode and run again, ends with the rows of a run that was not killed."
+)
+def test_a_run_killed_in_mid_decode_again_and_again_ends_as_one_that_was_not(tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(KILLS + 2):
+        clip = encode(scenes(8 + number), "mp4", "libx264", g=1000, sc_threshold=0)
+        (source / f"{number}.mp4").write_bytes(clip)
+    scan(source, tmp_path / "killed", workers=1)
+    shutil.copytree(tmp_path / "killed", tmp_path / "calm")
+    assert deepen(tmp_path / "calm", every="frame").done == KILLS + 2
+    command = [*PROGRAM, "evidence", "deep", tmp_path / "killed", "--every", "frame", "--workers", "1"]
+    for number in range(KILLS):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        worker = _decoding(process, source)
+        if number % 2:  # in mid-decode of the second one of a run
+            while not rows(tmp_path / "killed", f"SELECT 1 FROM content WHERE deep = 'frame' LIMIT 1 OFFSET {number}"):
+                assert process.poll() is None
+        process.kill()
+        process.wait()
+        until = time.monotonic() + 20
+        while Path(f"/proc/{worker}").exists():
+            assert time.monotonic() < until, "the worker outlived the run"
+            time.sleep(0.02)
+    left = rows(tmp_path / "killed", "SELECT count(*) FROM content WHERE deep IS NULL")[0][0]
+    assert 0 < left < KILLS + 2
+    result = deepen(tmp_path / "killed", every="frame")
+    assert (result.done, result.failed, result.left) == (left, 0, 0)
+    assert sorted(rows(tmp_path / "killed", _CALM)) == sorted(rows(tmp_path / "calm", _CALM))
+    verdict = verify(tmp_path / "killed", Against(source=source, sample=Sample(1, 1)))
+    assert verdict.first_failed is None, verdict.first_failed
+
+
+def _decoding(process, source):
+    """Wait until a worker has a video open; its number."""
+    while process.poll() is None:
+        for thread in Path(f"/proc/{process.pid}/task").glob("*/children"):
+            for child in thread.read_text().split():
+                with suppress(FileNotFoundError):
+                    if any(link.resolve().parent == source for link in Path(f"/proc/{child}/fd").iterdir()):
+                        return int(child)
+        time.sleep(0.01)
+    raise AssertionError("the run ended before it decoded")

@@ -8,6 +8,7 @@ import struct
 import time
 import zipfile
 from functools import partial
+from pathlib import Path
 
 import pytest
 from scan_trees import log_agrees_with_rows, rows
@@ -102,6 +103,11 @@ def test_what_a_worker_sends_names_no_function():
     assert inbox.read() == ([], False)
     os.write(theirs, struct.pack("<Q", 1 << 60))
     assert inbox.read() == ([], False)
+
+
+def test_a_worker_that_writes_without_end_is_not_heard_without_end():
+    with Path("/dev/zero").open("rb") as endless:
+        assert Inbox(endless.fileno()).read() == ([], False)
 
 
 def crashing(context):

@@ -176,6 +176,12 @@ def test_the_output_goes_neither_into_the_scan_nor_over_something_else(made):
         assert isinstance(result.exception, UsageError), place
 
 
+def test_a_folder_without_leads_is_wrong_use(made):
+    result = run("timeline", made / "scan", "--leads", made / "source", "--out", made / "no")
+    assert isinstance(result.exception, UsageError) and "not a leads directory" in str(result.exception)
+    assert not (made / "no").exists()
+
+
 @pytest.mark.parametrize(
     ("first", "last", "unit"),
     [

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger import keyedhash
 from geldspur.ledger.build import kernels
 from geldspur.ledger.build.partitions import kernels as partitions
@@ -29,10 +30,9 @@ def txids(shared):
 
 
 def outpoints(ids, vouts=None):
-    """A buffer of outpoints and where each lies, as the decoder gives them."""
+    """Outpoints, uint8[n,36], as the decoder gives them."""
     vouts = np.zeros(len(ids), "<u4") if vouts is None else np.asarray(vouts, "<u4")
-    buf = np.hstack([ids, vouts.view(np.uint8).reshape(-1, 4)]).reshape(-1).copy()
-    return buf, (36 * np.arange(len(ids))).astype(np.uint32)
+    return np.hstack([ids, vouts.view(np.uint8).reshape(-1, 4)])
 
 
 def entered(ids):
@@ -55,9 +55,9 @@ def test_txids_that_share_their_start_are_told_apart(shared):
     order = np.random.default_rng(1).permutation(len(ids))
     strange = txids(31)[:200] ^ np.uint8(0x80 if shared != 31 else 0)
     strange[:, 20] = 99
-    buf, at = outpoints(np.vstack([ids[order], strange]))
-    found, hashes = np.empty(len(at), np.int64), np.empty(len(at), np.uint64)
-    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found)
+    wanted = outpoints(np.vstack([ids[order], strange]))
+    found, hashes = np.empty(len(wanted), np.int64), np.empty(len(wanted), np.uint64)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, wanted, len(wanted), hashes, found)
     assert found[: len(ids)].tolist() == order.tolist()
     assert set(found[len(ids) :].tolist()) == {-1}
 
@@ -66,9 +66,9 @@ def test_a_table_that_is_nearly_full_goes_round_its_end():
     ids = np.random.default_rng(2).integers(0, 256, (SLOTS - 1, 32), dtype=np.uint8)
     table, _ = entered(ids)
     assert np.count_nonzero(table) == SLOTS - 1
-    buf, at = outpoints(ids)
-    found, hashes = np.empty(len(at), np.int64), np.empty(len(at), np.uint64)
-    kernels.find_prevout_txs(table, KEYS, 0, ids, buf, at, len(at), hashes, found)
+    wanted = outpoints(ids)
+    found, hashes = np.empty(len(ids), np.int64), np.empty(len(ids), np.uint64)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, wanted, len(ids), hashes, found)
     assert found.tolist() == list(range(SLOTS - 1))
 
 
@@ -89,14 +89,14 @@ def test_partitions_tell_txids_apart(shared):
     assert partitions.enter_txs(table, KEYS, records, n, new, old) == 0
     vouts = np.arange(n) * 7 + 0xFFFF0000
     order = np.random.default_rng(1).permutation(n)
-    wanted, _ = outpoints(ids[order], vouts)
+    wanted = outpoints(ids[order], vouts)
     answer = np.empty(n, np.uint64)
     partitions.match_inputs(table, KEYS, records, wanted, n, answer)
     assert (answer & np.uint64(0xFFFFFFFF)).tolist() == (1000 + order).tolist()
     assert (answer >> np.uint64(32)).tolist() == vouts.tolist()
     strange = ids[order].copy()
     strange[:, 19] ^= 1
-    partitions.match_inputs(table, KEYS, records, outpoints(strange)[0], n, answer)
+    partitions.match_inputs(table, KEYS, records, outpoints(strange), n, answer)
     assert set((answer & np.uint64(0xFFFFFFFF)).tolist()) == {int(partitions.MISS)}
 
 
@@ -138,7 +138,7 @@ def assign(payloads, kinds, table=None, older=(), known=b"", n_known=0):
     at = (np.cumsum(length) - length).astype(np.uint32)
     n = len(payloads)
     new_type, new_at, new_output = np.empty(n, np.uint8), np.empty(n + 1, np.int64), np.empty(n, np.int64)
-    payload, ids = np.empty(len(data) + kernels.SLACK, np.uint8), np.empty(n, np.uint32)
+    payload, ids = np.empty(len(data) + SLACK, np.uint8), np.empty(n, np.uint32)
     new = kernels.assign_scripts(
         np.zeros(2 * SLOTS, np.uint64) if table is None else table, KEYS, np.array(kinds, np.uint8), at, length, buf, n,
         np.array(older, np.int64), np.frombuffer(known + bytes(8), np.uint8).copy(), len(known), n_known,
@@ -200,9 +200,10 @@ def test_runs_tell_keys_of_one_hash_apart(tmp_path):
             assert row in found and len(found) == n
         assert [sorted(run.candidate_scripts(5, p)) for p in made] == [[0, 1, 2]] * 3
         bits = (len(run.tx_bucket) - 1).bit_length() - 1
-        buf, at = outpoints(ids)
         found, hashes = np.full(n, -1, np.int64), np.empty(n, np.uint64)
-        lookup.find_txs_in_run(KEYS, bits, run.tx_bucket, run.tx_order, run.tx_tag, n, ids, buf, at, n, hashes, found)
+        lookup.find_txs_in_run(
+            KEYS, bits, run.tx_bucket, run.tx_order, run.tx_tag, n, ids, outpoints(ids), 36, n, hashes, found
+        )
         assert found.tolist() == list(range(n))
         data = np.frombuffer(b"".join(made) + bytes(8), np.uint8).copy()
         known = np.full(3, -1, np.int64)

@@ -16,9 +16,9 @@ class Batch:
     """The columns of up to `capacity_bytes` of blocks; what a decode has written stands until the next one.
 
     Of each array only the rows counted by `n_blocks`, `n_tx`, `n_in` and `n_out` have a meaning:
-    `block_tx[:n_blocks + 1]`, `txid[:n_tx]`, `tx_in[:n_tx + 1]`, `in_at[:n_in]`, `out_value[:n_out]` and so on; their
-    dtypes stand in `kernels.decode_blocks`. Rows are local to the batch. An array's memory is taken only as rows are
-    written. One batch serves one thread at a time.
+    `block_tx[:n_blocks + 1]`, `txid[:n_tx]`, `tx_in[:n_tx + 1]`, `in_signs[:n_in]`, `out_value[:n_out]` and so on;
+    their dtypes stand in `kernels.decode_blocks`. Rows are local to the batch. An array's memory is taken only as
+    rows are written. One batch serves one thread at a time.
     """
 
     def __init__(self, capacity_bytes: int) -> None:
@@ -35,11 +35,12 @@ class Batch:
         self.base_size = np.empty(n_tx, np.uint32)
         self.tx_in = np.zeros(n_tx + 1, np.int64)
         self.tx_out = np.zeros(n_tx + 1, np.int64)
-        self.in_at = np.empty(n_in, np.uint32)
+        self.in_outpoint = np.empty((n_in, 36), np.uint8)
         self.in_sequence = np.empty(n_in, np.uint32)
         self.in_signs = np.empty(n_in, np.uint8)
         self.out_value = np.empty(n_out, np.int64)
         self.out_type = np.empty(n_out, np.uint8)
+        self.out_payload = np.empty(capacity_bytes + kernels.SLACK, np.uint8)
         self.out_at = np.empty(n_out, np.uint32)
         self.out_length = np.empty(n_out, np.uint32)
         self.scratch = np.empty(work_bytes(n_tx, len(self.block_tx)), np.uint8)
@@ -56,8 +57,8 @@ class Batch:
         self.n_blocks = self.n_tx = self.n_in = self.n_out = 0
         fault, block, offset = kernels.decode_blocks(
             buf, starts, sizes, self.block_tx, self.txid, self.version, self.locktime, self.size, self.base_size,
-            self.tx_in, self.tx_out, self.in_at, self.in_sequence, self.in_signs,
-            self.out_value, self.out_type, self.out_at, self.out_length, self.scratch,
+            self.tx_in, self.tx_out, self.in_outpoint, self.in_sequence, self.in_signs,
+            self.out_value, self.out_type, self.out_payload, self.out_at, self.out_length, self.scratch,
         )  # fmt: skip
         self.n_blocks = block
         self.n_tx = int(self.block_tx[block])

@@ -59,6 +59,8 @@ MIN_TX = 51
 MIN_BLOCK = 81 + MIN_TX
 MIN_INPUT = 41
 MIN_OUTPUT = 9
+SLACK = 32
+"""Bytes by which an array that payloads are copied to must be longer than they are."""
 
 # Bits of `in_signs`: how an input was signed, as far as its first signature shows.
 SIGN_ECDSA = 1
@@ -69,6 +71,17 @@ SIGN_UNCOMPRESSED = 16
 
 # Script types; `bitcoin.scripts.ScriptType` names them, a test holds the two together.
 _NONSTANDARD, _P2PK, _P2PKH, _P2SH, _P2WPKH, _P2WSH, _P2TR, _MULTISIG, _WITNESS, _RETURN = range(10)
+
+# The usual scripts by their length, 22 on: what their first and last four bytes must be, and what they hold.
+_FORMS = {
+    22: (0xFFFF, 0x1400, 0, 0, _P2WPKH, 2, 20),
+    23: (0xFFFF, 0x14A9, 0xFF << 24, 0x87 << 24, _P2SH, 2, 20),
+    25: (0xFFFFFF, 0x14A976, 0xFFFF << 16, 0xAC88 << 16, _P2PKH, 3, 20),
+    34: (0xFFFF, 0x2000, 0, 0, _P2WSH, 2, 32),
+}
+_HEAD_MASK, _HEAD, _TAIL_MASK, _TAIL, _FORM_TYPE, _FORM_AT, _FORM_LENGTH = np.array(
+    [_FORMS.get(n, (0, 1, 0, 0, 0, 0, 0)) for n in range(22, 35)], np.int64
+).T.copy()
 
 
 @njit(cache=True)
@@ -264,23 +277,34 @@ def _string(buf, at, end):
 def _payload(buf, at, end):
     """`classify`, the usual forms first: (type, offset of the payload, its length)."""
     n = end - at
-    if n == 25:
-        if (load_u32(buf, at) & 0xFFFFFF) == 0x14A976 and (load_u32(buf, at + 21) >> 16) == 0xAC88:
-            return _P2PKH, at + 3, 20
-    elif n == 22:
-        if (load_u32(buf, at) & 0xFFFF) == 0x1400:
-            return _P2WPKH, at + 2, 20
-    elif n == 23:
-        if (load_u32(buf, at) & 0xFFFF) == 0x14A9 and load_u8(buf, at + 22) == 0x87:
-            return _P2SH, at + 2, 20
-    elif n == 34:
-        head = load_u32(buf, at) & 0xFFFF
-        if head == 0x2051:
-            return _P2TR, at + 2, 32
-        if head == 0x2000:
-            return _P2WSH, at + 2, 32
+    if 22 <= n <= 34:
+        # By table: which of these forms comes next can't be foreseen, and a branch a form would be mispredicted.
+        form = np.uint64(n - 22)
+        head, tail = load_u32(buf, at), load_u32(buf, end - 4)
+        by_key = np.int64(n == 34) & np.int64(head & 0xFF == 0x51)
+        wrong = ((head - 0x51 * by_key) & _HEAD_MASK[form]) ^ _HEAD[form] | (tail & _TAIL_MASK[form]) ^ _TAIL[form]
+        if wrong == 0:
+            return _FORM_TYPE[form] + (_P2TR - _P2WSH) * by_key, at + _FORM_AT[form], _FORM_LENGTH[form]
     script_type, start, stop = classify(buf, at, end)
     return script_type, start, 0 if script_type == _RETURN else stop - start
+
+
+@njit(cache=True)
+def _copy_outpoint(target, to, buf, at):
+    """Copy the 36 bytes that name an output."""
+    for k in range(0, 32, 8):
+        store_u64(target, to + k, load_u64(buf, at + k))
+    store_u32(target, to + 32, load_u32(buf, at + 32))
+
+
+@njit(cache=True)
+def copy_payload(target, to, source, at, length):
+    """Copy a payload between windows; a short one with what follows, which costs less than to copy exactly `length`."""
+    if length <= SLACK and at + SLACK <= source[1]:
+        for k in range(0, SLACK, 8):
+            store_u64(target, to + k, load_u64(source, at + k))
+    else:
+        copy_bytes(target, to, source, at, length)
 
 
 @njit(cache=True)
@@ -298,15 +322,15 @@ def _check_roots(engine, buf, starts, block_tx, blocks, txids, work):
 @njit(cache=True, nogil=True)
 def _decode_blocks(
     engine, buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
-    in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
+    in_outpoint, in_sequence, in_signs, out_value, out_type, out_payload, out_at, out_length, scratch,
 ):  # fmt: skip
     txids, work = window_of(txid), window_of(scratch)
     # Columns too are written through windows, without numba's care for negative indices.
-    in_at_, in_sequence_, in_signs_ = window_of(in_at), window_of(in_sequence), window_of(in_signs)
+    in_outpoint_, in_sequence_, in_signs_ = window_of(in_outpoint), window_of(in_sequence), window_of(in_signs)
     out_value_, out_type_ = window_of(out_value), window_of(out_type)
-    out_at_, out_length_ = window_of(out_at), window_of(out_length)
+    out_payload_, out_at_, out_length_ = window_of(out_payload), window_of(out_at), window_of(out_length)
     ready(work)
-    t, i, o = 0, 0, 0
+    t, i, o, paid = 0, 0, 0, 0
     hashed, waiting, free = 0, 0, OWN
     block_tx[0] = 0
     fault, at = OK, 0
@@ -352,7 +376,7 @@ def _decode_blocks(
                 if end - at < 4:
                     fault = TRUNCATED
                     break
-                store_u32(in_at_, 4 * i, begin_in)
+                _copy_outpoint(in_outpoint_, 36 * i, buf, begin_in)
                 store_u8(in_signs_, i, _script_signs(buf, script, at) if at > script else 0)
                 store_u32(in_sequence_, 4 * i, load_u32(buf, at))
                 at += 4
@@ -373,8 +397,10 @@ def _decode_blocks(
                 script_type, payload, length = _payload(buf, script, at)
                 store_u64(out_value_, 8 * o, load_u64(buf, begin_out))
                 store_u8(out_type_, o, script_type)
-                store_u32(out_at_, 4 * o, payload)
+                store_u32(out_at_, 4 * o, paid)
                 store_u32(out_length_, 4 * o, length)
+                copy_payload(out_payload_, paid, buf, payload, length)
+                paid += length
                 o += 1
             if fault != OK:
                 break
@@ -437,15 +463,16 @@ def _decode_blocks(
 
 def decode_blocks(
     buf, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
-    in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
+    in_outpoint, in_sequence, in_signs, out_value, out_type, out_payload, out_at, out_length, scratch,
 ):  # fmt: skip
     """Decode and check the blocks `buf[starts[b] : starts[b] + sizes[b]]` in one pass into columns, from row 0 on.
 
     Columns: block_tx int64[B+1] (first transaction of each block); txid uint8[T,32], version int32[T], locktime, size,
-    base_size uint32[T]; tx_in, tx_out int64[T+1] (first input and output of each transaction); in_at uint32[I]
-    (offset in `buf` of txid and vout of the output spent, 36 bytes), in_sequence uint32[I], in_signs uint8[I];
-    out_value int64[O], out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in `buf`, empty for
-    OP_RETURN); `scratch` uint8. `batch.Batch` allocates them by the least bytes that each thing takes.
+    base_size uint32[T]; tx_in, tx_out int64[T+1] (first input and output of each transaction); in_outpoint uint8[I,36]
+    (txid and vout of the output spent, as on the wire), in_sequence uint32[I], in_signs uint8[I]; out_value int64[O],
+    out_type uint8[O], out_at, out_length uint32[O] (where the payload lies in out_payload uint8, empty for OP_RETURN);
+    `scratch` uint8. `batch.Batch` allocates them by the least bytes that each thing takes. Outpoints and payloads are
+    copied while their transaction is at hand, for who reads them next would have to find them one by one in memory.
 
     `buf` uint8, starts and sizes int64. Returns (fault, block, offset in `buf`): OK, or a code of FAULTS for the first
     block that is wrong. `UsageError` where the arrays might be too short.
@@ -455,8 +482,9 @@ def decode_blocks(
     rows = [(block_tx, len(starts) + 1), (scratch, work_bytes(n_tx, len(starts))), (sizes, len(starts))]
     rows += [(column, n_tx) for column in (txid, version, locktime, size, base_size)]
     rows += [(column, n_tx + 1) for column in (tx_in, tx_out)]
-    rows += [(column, n_in) for column in (in_at, in_sequence, in_signs)]
+    rows += [(column, n_in) for column in (in_outpoint, in_sequence, in_signs)]
     rows += [(column, n_out) for column in (out_value, out_type, out_at, out_length)]
+    rows += [(out_payload, capacity + SLACK)]
     if len(buf) >= 2**32 or any(len(column) < needed for column, needed in rows):
         raise UsageError(f"{capacity:,} bytes of blocks are more than the arrays for them hold")
     if buf.dtype != np.uint8 or not buf.flags.c_contiguous:
@@ -465,5 +493,5 @@ def decode_blocks(
     window = (buf.ctypes.data, len(buf))
     return _decode_blocks(
         sha256.chosen(), window, starts, sizes, block_tx, txid, version, locktime, size, base_size, tx_in, tx_out,
-        in_at, in_sequence, in_signs, out_value, out_type, out_at, out_length, scratch,
+        in_outpoint, in_sequence, in_signs, out_value, out_type, out_payload, out_at, out_length, scratch,
     )  # fmt: skip

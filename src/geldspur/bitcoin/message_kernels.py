@@ -14,13 +14,14 @@ from geldspur.bitcoin.sha256_kernels import (
     WORK_BYTES,
     begin,
     compress_two,
+    double_four,
     double_two,
     finish,
     store_big_u32,
 )
 from geldspur.bitcoin.words import address_of, copy_bytes, load_u64, store_u8, store_u64
 
-QUEUE = 128
+QUEUE = 256
 """How many messages wait until they are hashed together."""
 COPIED_BLOCKS = 16
 """Up to how many blocks a message is copied together with its padding; longer ones are hashed where they lie."""
@@ -134,6 +135,18 @@ def _sort(work, count):
 
 
 @njit(cache=True)
+def _ordered(work, at):
+    """Which message comes at this place of the order."""
+    return _get(work, _ORDER + 8 * at)
+
+
+@njit(cache=True)
+def _copied(work, k):
+    """Where the only run of blocks of a message lies that was copied whole."""
+    return _get(work, _JOBS + _JOB * k + 32)
+
+
+@njit(cache=True)
 def hash_queue(engine, work, count, rows):
     """Hash the `count` waiting messages twice, to 32 bytes each from address `rows` on."""
     if count == 0:
@@ -143,10 +156,17 @@ def hash_queue(engine, work, count, rows):
     begin_at = left
     for kind in range(1, COPIED_BLOCKS + 1):
         end = _get(work, _ENDS + 8 * kind)
-        for at in range(begin_at, end - 1, 2):
-            k, m = _get(work, _ORDER + 8 * at), _get(work, _ORDER + 8 * at + 8)
-            a, b = _get(work, _JOBS + _JOB * k + 32), _get(work, _JOBS + _JOB * m + 32)
-            double_two(engine, work, a, b, kind, rows + 32 * k, rows + 32 * m)
+        at = begin_at
+        while at + 4 <= end:
+            k, m, p, q = _ordered(work, at), _ordered(work, at + 1), _ordered(work, at + 2), _ordered(work, at + 3)
+            double_four(
+                engine, work, _copied(work, k), _copied(work, m), _copied(work, p), _copied(work, q), kind,
+                rows + 32 * k, rows + 32 * m, rows + 32 * p, rows + 32 * q,
+            )  # fmt: skip
+            at += 4
+        if at + 2 <= end:
+            k, m = _ordered(work, at), _ordered(work, at + 1)
+            double_two(engine, work, _copied(work, k), _copied(work, m), kind, rows + 32 * k, rows + 32 * m)
         if (end - begin_at) & 1:
             store_u64(work, _ORDER + 8 * left, _get(work, _ORDER + 8 * end - 8))
             left += 1

@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from geldspur.bitcoin.sha256_constants import ROUND, START
-from geldspur.bitcoin.sha256_ni import compress_two_ni, double_two_ni, double_two_pairs_ni
+from geldspur.bitcoin.sha256_ni import compress_two_ni, double_four_ni, double_two_ni, double_two_pairs_ni
 from geldspur.bitcoin.words import address_of, load_u32, store_u8, store_u32
 
 _ROUND = np.array(ROUND, np.uint32)
@@ -153,6 +153,11 @@ def double_two(engine, work, a, b, blocks, to_a, to_b):
     raise NotImplementedError("runs inside of kernels only")
 
 
+def double_four(engine, work, a, b, c, d, blocks, to_a, to_b, to_c, to_d):
+    """Hash four padded messages of `blocks` blocks twice; none may be missing."""
+    raise NotImplementedError("runs inside of kernels only")
+
+
 def double_two_pairs(engine, work, a, b, to_a, to_b):
     """Hash two messages of 64 bytes, not padded, twice."""
     raise NotImplementedError("runs inside of kernels only")
@@ -166,6 +171,11 @@ def _choose_compress_two(engine, work, a, b, blocks):
 @overload(double_two)
 def _choose_double_two(engine, work, a, b, blocks, to_a, to_b):
     return _ni_double_two if engine.instance_class is ShaNi else _any_double_two
+
+
+@overload(double_four)
+def _choose_double_four(engine, work, a, b, c, d, blocks, to_a, to_b, to_c, to_d):
+    return _ni_double_four if engine.instance_class is ShaNi else _any_double_four
 
 
 @overload(double_two_pairs)
@@ -195,6 +205,11 @@ def _any_double_two(engine, work, a, b, blocks, to_a, to_b):
     begin(work, STATE + 32)
     compress_two(engine, work, a, b, blocks)
     _second(engine, work, to_a, to_b)
+
+
+def _any_double_four(engine, work, a, b, c, d, blocks, to_a, to_b, to_c, to_d):
+    double_two(engine, work, a, b, blocks, to_a, to_b)
+    double_two(engine, work, c, d, blocks, to_c, to_d)
 
 
 def _any_double_two_pairs(engine, work, a, b, to_a, to_b):
@@ -235,6 +250,10 @@ def _ni_double_two(engine, work, a, b, blocks, to_a, to_b):
     elif b == 0:
         b, to_b = a, to_a
     double_two_ni(a, b, blocks, to_a, to_b)
+
+
+def _ni_double_four(engine, work, a, b, c, d, blocks, to_a, to_b, to_c, to_d):
+    double_four_ni(a, b, c, d, blocks, to_a, to_b, to_c, to_d)
 
 
 def _ni_double_two_pairs(engine, work, a, b, to_a, to_b):

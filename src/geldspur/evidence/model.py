@@ -1,7 +1,7 @@
 """What passes between the parts of the evidence room."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["file", "directory", "symlink", "special"]
 Variant = Literal["plain", "mirrored", "cropped", "cropped_mirrored"]
@@ -16,6 +16,10 @@ class Times:
     modified_ns: int | None = None
     accessed_ns: int | None = None
     changed_ns: int | None = None
+
+    def __reduce__(self) -> tuple[type["Times"], tuple[Any, ...]]:
+        """As `Digests`."""
+        return Times, (self.source, self.born_ns, self.modified_ns, self.accessed_ns, self.changed_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +44,13 @@ class Found:
     skip: str | None = None
     error: tuple[int | None, str] | None = None
     detail: str | None = None
+
+    def __reduce__(self) -> tuple[type["Found"], tuple[Any, ...]]:
+        """As `Digests`."""
+        return Found, (
+            self.path, self.kind, self.size, self.times, self.allocated, self.device, self.inode, self.links,
+            self.deleted, self.place, self.skip, self.error, self.detail,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import pycountry
 
-from geldspur.leads.report.plain import counted
 from geldspur.leads.report.selection import NO_COUNTRY, Selection
 from geldspur.leads.report.words import STANDING
 from geldspur.leads.requests import ServiceRows, also_sent_to, file_names
 from geldspur.proof.verifier import visible
+from geldspur.wording import counted
 
 _TEXT = """\
 GELDSPUR PACKAGE FOR {country}

@@ -16,8 +16,7 @@ import numpy.typing as npt
 from geldspur.errors import GeldspurError
 
 Array = npt.NDArray[Any]
-_MOST_PAGES = 1 << 15
-"""Pages of a column that are remembered as read: some six megabytes."""
+_PAGE = mmap.PAGESIZE
 
 
 def write_column(folder: Path, name: str, array: Array) -> dict[str, Any]:
@@ -74,19 +73,18 @@ class Ahead:
         mapping = getattr(base, "_mmap", None)
         self._advise = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_WILLNEED") else None
         self._row = column.strides[0]
-        self._asked: set[tuple[int, int]] = set()
-        """First and last page of what was asked for."""
+        self._asked = bytearray(0 if self._advise is None else len(mapping) // mmap.PAGESIZE + 1)
+        """A byte a page, 1 once the page was asked for; memory holds only what is touched of it."""
 
     def __call__(self, first: int, count: int = 1) -> None:
         """Rows `first` up to `first + count` will be looked at soon."""
-        start = first * self._row
-        page, last = start // mmap.PAGESIZE, (start + count * self._row - 1) // mmap.PAGESIZE
-        if self._advise is None or (page, last) in self._asked:
+        if self._advise is None:
             return
-        if len(self._asked) >= _MOST_PAGES:
-            self._asked.clear()
-        self._asked.add((page, last))
-        self._advise(mmap.MADV_WILLNEED, page * mmap.PAGESIZE, (last + 1 - page) * mmap.PAGESIZE)
+        page, last = first * self._row // _PAGE, ((first + count) * self._row - 1) // _PAGE
+        if self._asked[page] if page == last else self._asked.find(0, page, last + 1) < 0:
+            return
+        self._asked[page : last + 1] = b"\1" * (last + 1 - page)
+        self._advise(mmap.MADV_WILLNEED, page * _PAGE, (last + 1 - page) * _PAGE)
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -118,7 +118,7 @@ def _complete_coinbase(tx: npt.NDArray[np.uint8], script: int, claimed: str | No
 
     Where none does, the first stays, and the block's Merkle root will tell that the transaction is not whole.
     """
-    at = 4 + 1 + 36 + (1 if script < 253 else 3) + script
+    at = 4 + 1 + 36 + (1 if script < 253 else 3 if script < 1 << 16 else 5) + script
     try:
         wanted = bytes.fromhex(claimed or "")[::-1]
     except ValueError:

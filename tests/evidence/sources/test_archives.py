@@ -279,7 +279,7 @@ def test_a_directory_that_hides_members_is_said():
     at = archive.index(b"PK\x01\x02")
     records = archive[at : archive.index(b"PK\x01\x02", at + 1)]
     got = read_all(archive[:at] + records + zip_end(records, at, 2))
-    assert got.pop(b"!") == ("refused", "the zip directory holds 1 members, its end says 2", at + len(records))
+    assert got.pop(b"!") == ("refused", "the zip directory holds 1 member, its end says 2", at + len(records))
     assert got == {b"shown": b"1", b"hidden": b"2"}
     got = read_all(archive[:at] + records + zip_end(records, at, 1))
     unlisted = "members lie in the zip archive that its directory does not list"

@@ -9,6 +9,7 @@ import shutil
 import struct
 import subprocess
 from collections import Counter
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ import pytest
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.model import Found
 from geldspur.evidence.sources.image import ImageSource, looks_like_image
+from geldspur.evidence.sources.image.listing import Walking
+from geldspur.evidence.sources.image.opened import OpenedImage
+from geldspur.evidence.sources.image.volumes import chosen, whole
 
 pytest.importorskip("pytsk3")
 pytest.importorskip("pyewf")
@@ -95,6 +99,96 @@ def fat16(image: Path) -> Path:
                 struct.pack_into("<3H", data, chain + 2 * first, first + 1, first + 2, 0xFFFF)
     image.write_bytes(data)
     return image
+
+
+def fat32(tree: Path, image: Path) -> Path:
+    """Long names, a folder, and a file that was deleted."""
+    run("truncate", "-s", "34M", image)
+    run("mkfs.vfat", "-F", "32", "-s", "1", image)
+    run("mmd", "-i", image, "::/a folder of a long name")
+    for name in ("hello.txt", "empty", "sub/large.bin", "sub/deep/gone.bin"):
+        run("mcopy", "-i", image, tree / name, "::/a folder of a long name/" + Path(name).name + " of a long name")
+    run("mdel", "-i", image, "::/a folder of a long name/gone.bin of a long name")
+    return image
+
+
+def exfat(image: Path) -> Path:
+    """Three files in its root, each in one piece; the second is deleted, the third's clock was an hour before UTC.
+
+    No tool writes to exFAT without mounting it: the entries are made here (Microsoft's exFAT specification, 7.4 to
+    7.7), in a file system of mkfs.exfat.
+    """
+    run("truncate", "-s", "8M", image)
+    run("mkfs.exfat", image)
+    data = bytearray(image.read_bytes())
+    heap, _, root = struct.unpack_from("<3I", data, 88)
+    sector, cluster = 1 << data[108], 1 << data[108] + data[109]
+    at = heap * sector + (root - 2) * cluster
+    while data[at]:
+        at += 32
+    some, first = random.Random(8), root + 20
+    day = (2024 - 1980) << 25 | 7 << 21 | 15 << 16 | 13 << 11 | 30 << 5 | 5
+    for name, size, in_use, zone in (
+        ("kept.bin", 9000, 0x80, 0x80),
+        ("gone.bin", 5000, 0, 0x80),
+        ("hour.bin", 700, 0x80, 0x84),
+    ):
+        content = some.randbytes(size)
+        begin = heap * sector + (first - 2) * cluster
+        data[begin : begin + size] = content
+        letters = name.encode("utf-16le")
+        entries = bytearray(
+            struct.pack("<BBHH2xIIIBBBBB7x", 0x85, 2, 0, 0x20, day, day, day, 0, 0, zone, zone, zone)
+            + struct.pack("<BBBBH2xQIIQ", 0xC0, 3, 0, len(name), 0, size, 0, first, size)
+            + struct.pack("<BB30s", 0xC1, 0, letters)
+        )
+        checksum = 0
+        for index, byte in enumerate(entries):
+            if index not in (2, 3):
+                checksum = ((checksum << 15 | checksum >> 1) + byte) & 0xFFFF
+        struct.pack_into("<H", entries, 2, checksum)
+        for one in range(0, 96, 32):
+            entries[one] = entries[one] & 0x7F | in_use
+        data[at : at + 96] = entries
+        at, first = at + 96, first - -size // cluster + 1
+    image.write_bytes(data)
+    return image
+
+
+def hfs_plus(tree: Path, image: Path) -> bytes:
+    """The HFS+ volume of a hybrid image for optical discs."""
+    some = image.with_suffix(".files")
+    (some / "sub").mkdir(parents=True)
+    for name in ("hello.txt", "empty", "sub/large.bin"):
+        shutil.copy(tree / name, some / name)
+    (some / "u\u0308 \u65e5\u672c").write_bytes(b"a name in other letters")
+    (some / "link").symlink_to("hello.txt")
+    run("xorriso", "-as", "mkisofs", "-quiet", "-hfsplus", "-o", image, some)
+    data = image.read_bytes()
+    for index in range(1, struct.unpack_from(">I", data, SECTOR + 4)[0] + 1):  # Apple's partition map
+        _, _, start, count, _, kind = struct.unpack_from(">2sxxIII32s32s", data, index * SECTOR)[:6]
+        kind = data[index * SECTOR + 48 : index * SECTOR + 80].strip(b"\0")
+        if kind == b"Apple_HFS":
+            start, count = struct.unpack_from(">II", data, index * SECTOR + 8)
+            return data[start * SECTOR : (start + count) * SECTOR]
+    raise AssertionError("there is no HFS+ in it")
+
+
+def gpt(image: Path, parts: list[tuple[str, bytes, int]]) -> list[int]:
+    """A disk with a GUID table of the given types and contents, each followed by a hole of so many MiB; gives the
+    partitions' first bytes."""
+    sizes = [-(-len(content) // MIB) for _, content, _ in parts]
+    total = 2 + sum(sizes) + sum(hole for *_, hole in parts)
+    run("truncate", "-s", f"{total}M", image)
+    starts, at = [], 1
+    for number, ((kind, content, hole), size) in enumerate(zip(parts, sizes, strict=True), 1):
+        run("sgdisk", "-n", f"{number}:{at}M:+{size}M", "-t", f"{number}:{kind}", "-c", f"{number}:n\u00e4me", image)
+        with image.open("r+b") as file:
+            file.seek(at * MIB)
+            file.write(content)
+        starts.append(at * MIB)
+        at += size + hole
+    return starts
 
 
 def partitioned(image: Path, parts: list[tuple[int, bytes]]) -> Path:
@@ -281,13 +375,57 @@ def test_partitions_split_raw_and_e01_give_the_same_entries(tree, tmp_path):
     facts = ewf.describe()
     assert facts["bytes"] == raw.stat().st_size and facts["E01 stored SHA1"] == stored["SHA1"].stored
     (tmp_path / "seized.E02").unlink()
-    with pytest.raises(GeldspurError, match=r"1 segments are there.*all its segments"):
+    with pytest.raises(GeldspurError, match=r"1 segment there.*all its segments"):
         ImageSource(tmp_path / "seized.E01").describe()
     (tmp_path / "split.003").unlink()
     with pytest.raises(UsageError, match="segment 003"):
         ImageSource(tmp_path / "split.001").describe()
     with pytest.raises(UsageError, match=r"name split\.001"):
         ImageSource(tmp_path / "split.002").describe()
+
+
+@pytest.mark.assertion(
+    "EV-IM-10",
+    "Files of FAT32, exFAT and HFS+ volumes on a disk with a GUID table are those that fls and icat give; a volume of"
+    " an unknown kind, and space of no volume, is told.",
+)
+@needs("mkfs.vfat", "mcopy", "mkfs.exfat", "xorriso", "sgdisk", "fls", "icat")
+def test_volumes_of_a_guid_table_list_and_read_as_fls_and_icat_do(tree, tmp_path):
+    hole = b"no file system" * 1000
+    starts = gpt(
+        image := tmp_path / "disk.raw",
+        [
+            ("0700", fat32(tree, tmp_path / "fat32").read_bytes(), 0),
+            ("0700", exfat(tmp_path / "exfat").read_bytes(), 3),
+            ("af00", hfs_plus(tree, tmp_path / "hybrid"), 0),
+            ("8300", hole, 0),
+        ],
+    )
+    source = ImageSource(image)
+    read = {}
+    for number, start in enumerate(starts[:3], 1):
+        read |= {entry.path: entry for entry in compare_with_fls(image, source, b"p%d/" % number, start)}
+    for path, name in (
+        (b"p1/a folder of a long name/large.bin of a long name", "sub/large.bin"),
+        (b"p3/sub/large.bin", "sub/large.bin"),
+        (b"p3/hello.txt", "hello.txt"),
+    ):
+        assert source.open(path, read[path].place).read() == (tree / name).read_bytes()
+    assert read[b"p1/a folder of a long name/gone.bin of a long name"].deleted
+    assert [read[b"p2/" + name].deleted for name in (b"kept.bin", b"gone.bin", b"hour.bin")] == [False, True, False]
+    assert read["p3/u\u0308 \u65e5\u672c".encode()].size == 23
+    kept, hour = (read[b"p2/" + name].times for name in (b"kept.bin", b"hour.bin"))
+    assert kept.modified_ns == 1_721_050_210 * 10**9  # 2024-07-15 13:30:10
+    assert (kept.source, hour.modified_ns) == ("tsk:exfat-local", kept.modified_ns)  # the zone is not applied
+    told = {entry.path: entry for entry in source.walk() if entry.skip == "unsupported"}
+    outside = [path for path in told if path.startswith(b"(outside")]
+    assert {path: told[path].size for path in outside} == {
+        b"(outside partitions, from byte %d)" % (starts[2] - 3 * MIB): 3 * MIB
+    }
+    assert told[b"p4"].detail == "n\u00e4me: no file system that is known"
+    facts = source.describe()
+    assert [facts[f"partition p{n}"].rpartition(", ")[2] for n in (1, 2, 3)] == ["fat32", "exfat", "hfs"]
+    assert "space of no partition, not searched" in facts[outside[0].decode()]
 
 
 @pytest.mark.assertion("EV-IM-05", "A damaged chunk of an E01 image is an error, and is not read as zeros.")
@@ -321,23 +459,25 @@ def test_a_damaged_chunk_of_an_e01_is_an_error_and_not_zeros(tree, tmp_path, com
 def test_damaged_file_systems_end_in_entries_and_errors_only(tree, tmp_path):
     some = random.Random(7)
     for make in (ext4, ntfs):
-        whole = make(tree, tmp_path / "whole").read_bytes()[: 3 * MIB]  # the later part of the files is cut off
-        used = [at for at in range(0, len(whole), 64) if whole[at : at + 64].strip(b"\0")]
+        sound = make(tree, tmp_path / "sound").read_bytes()[: 3 * MIB]  # the later part of the files is cut off
+        used = [at for at in range(0, len(sound), 64) if sound[at : at + 64].strip(b"\0")]
         for _ in range(25):
-            data = bytearray(whole)
+            data = bytearray(sound)
             for _ in range(40):
                 data[some.choice(used) + some.randrange(64)] = some.choice([0, 255, some.randrange(256)])
             (tmp_path / "damaged").write_bytes(data)
-            source = ImageSource(tmp_path / "damaged")
-            for count, entry in enumerate(source.walk()):
+            image = OpenedImage(tmp_path / "damaged")  # not in a process of its own: a crash would be seen
+            volumes = chosen(image.partitions(), whole(3 * MIB), image.identified)
+            listed = (image.entries(volume, Walking()) for volume in volumes if volume.file_system)
+            for count, entry in enumerate(chain.from_iterable(listed)):
                 assert count < 10_000
                 if entry.kind == "file" and entry.skip is None and entry.error is None:
                     try:
-                        with source.open(entry.path, entry.place) as stream:
+                        with image.open(entry.place) as stream:
                             stream.read(1 << 20)
                     except OSError:
                         pass
-            source.close()
+            image.close()
 
 
 def digests(source: ImageSource) -> list[tuple[bytes, str]]:

@@ -7,6 +7,7 @@ import typer
 
 from geldspur.cli.output import Json, progress, say, show_json
 from geldspur.errors import UsageError
+from geldspur.wording import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +41,8 @@ def deep(
     if as_json:
         show_json(asdict(result))
         return
-    say(f"decoded       {result.done:,} videos whole ({result.frames:,} frames kept); {result.failed:,} failed")
-    say(f"left          {result.left:,} videos that no list knows and that were not decoded so")
+    kept = f"{counted(result.frames, 'frame')} kept"
+    say(f"decoded       {counted(result.done, 'video')} whole ({kept}); {result.failed:,} failed")
+    say(f"left          {counted(result.left, 'video')} that no list knows, not decoded so")
     if result.done:
         say(f"next          geldspur evidence match {folder} --list … compares the new frames too")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from geldspur.cli.output import Json, progress, say, show_json
+from geldspur.wording import counted
 
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
@@ -57,30 +58,30 @@ def check(folder: ListDir, as_json: Json = False) -> None:
     if as_json:
         show_json({"list": found.name, "sound": True})
     else:
-        say(f"{found.name}: sound, {found.entries:,} entries")
+        say(f"{found.name}: sound, {counted(found.entries, 'entry', 'entries')}")
 
 
 def _show(found: "HashList", as_json: bool) -> None:
     if as_json:
         show_json(_facts(found))
         return
-    say(f"{found.name}: {found.format}, {found.entries:,} entries, {_KINDS[found.kind]}")
+    say(f"{found.name}: {found.format}, {counted(found.entries, 'entry', 'entries')}, {_KINDS[found.kind]}")
     say(f"file      {found.file_name}, SHA-256 {found.sha256.hex()}")
     said = [f"version {found.version}" if found.version else "", f"made {found.made}" if found.made else ""]
     said += [f"categories by the scheme {found.scheme}" if found.scheme else ""]
     say(f"it says   {', '.join(filter(None, said)) or 'neither version, nor date, nor whose categories'}")
     say(f"digests   {', '.join(f'{count:,} {kind}' for kind, count in found.counts.items())}")
     for names, count in found.unmatchable.items():
-        say(f"          {count:,} entries can't be compared here: {names} only")
+        say(f"          {counted(count, 'entry', 'entries')} can't be compared here: {names} only")
     for why, count in found.excluded.items():
-        say(f"left out  {count:,} digests: {why}")
+        say(f"left out  {counted(count, 'digest')}: {why}")
     if found.deleted:
-        say(f"withdrawn {found.deleted:,} records, by the list itself")
+        say(f"withdrawn {counted(found.deleted, 'record')}, by the list itself")
     _show_categories(found)
     for note in found.notes:
         say(f"note      {note}")
     if found.rejected or found.flaws:
-        say(f"unread    {found.rejected:,} records rejected, {found.flaws:,} fields of others")
+        say(f"unread    {counted(found.rejected, 'record')} rejected, {counted(found.flaws, 'field')} of others")
         for reason in found.reasons:
             say(f"          {reason}")
 
@@ -90,7 +91,7 @@ _KINDS = {"material": "reported material", "benign": "known harmless files"}
 
 def _show_categories(found: "HashList") -> None:
     for category, count in list(found.categories.items())[:_MOST_CATEGORIES]:
-        say(f"category  {category}: {count:,} entries")
+        say(f"category  {category}: {counted(count, 'entry', 'entries')}")
     if len(found.categories) > _MOST_CATEGORIES:
         say(f"          and {len(found.categories) - _MOST_CATEGORIES:,} more; --json lists all")
 

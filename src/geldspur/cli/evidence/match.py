@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from geldspur.cli.output import Json, progress, say, show_json
+from geldspur.wording import counted
 
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
@@ -39,6 +40,9 @@ def match(
     no_error: Annotated[
         bool, typer.Option("--no-error", help="Don't measure chance matches and misses with made lists and clips.")
     ] = False,
+    measure_again: Annotated[
+        bool, typer.Option("--measure-again", help="Measure misses on made clips even if this installation did before.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Compare a scan with hash lists, exactly and nearly; cluster what looks alike; measure the methods' error."""
@@ -49,7 +53,7 @@ def match(
     shown = progress(as_json)
     with open_to_write(folder) as store:
         opened = [_opened(folder, path, kind, format, shown) for path in lists]
-        report = compare(store, opened, errors=not no_error, progress=shown)
+        report = compare(store, opened, errors=not no_error, measure_again=measure_again, progress=shown)
         seal_after_work(store)
     if as_json:
         show_json(report)
@@ -76,16 +80,16 @@ def _opened(folder: Path, path: Path, kind: Kind | None, format: str | None, sho
 
 
 def _show(report: "MatchReport") -> None:
-    say(f"{report.compared:,} contents compared by digest, {report.searched:,} by the pictures in them")
+    say(f"{counted(report.compared, 'content')} compared by digest, {report.searched:,} by the pictures in them")
     for result in report.lists:
         _show_list(result)
-    say(f"visually distinct: {report.distinct:,} of the {report.searched:,} contents with searchable pictures")
+    say(f"visually distinct: {report.distinct:,} of the {counted(report.searched, 'content')} with searchable pictures")
     _show_errors(report)
 
 
 def _show_list(result: "ListResult") -> None:
     meaning = "reported material" if result.kind == "material" else "known harmless files"
-    say(f"\n{result.name} ({meaning}, {result.entries:,} entries, sha256 {result.sha256})")
+    say(f"\n{result.name} ({meaning}, {counted(result.entries, 'entry', 'entries')}, sha256 {result.sha256})")
     for found in result.methods:
         if found.entries:
             say(f"  {_told(found)}")
@@ -97,21 +101,25 @@ def _show_list(result: "ListResult") -> None:
     for note in result.notes:
         say(f"  note: {note}")
     if result.not_pertinent:
-        say(f"  {result.not_pertinent:,} of these contents match only entries that the list itself calls non-pertinent")
+        say(f"  of these contents, matched only by entries that the list calls non-pertinent: {result.not_pertinent:,}")
     if not result.contents:
         say("  nothing in the scan matched this list")
 
 
 def _told(found: "MethodResult") -> str:
     what = "near" if found.method == "pdq" else "identical"
-    line = f"{found.method}: {found.contents:,} contents {what}, in {found.hits:,} pairs of content and entry"
+    line = f"{found.method}: {counted(found.contents, 'content')} {what}, in {_pairs(found.hits)} of content and entry"
     if found.least_distance is not None:
         line += f"; least distance {found.least_distance} bits"
     if found.weak:
         line += f"; {found.weak:,} of them weakly, by frames of quality 50 to 59 only"
     if found.not_recorded:
-        line += f"; {found.not_recorded:,} pairs counted and not recorded"
+        line += f"; {_pairs(found.not_recorded)} counted and not recorded"
     return line
+
+
+def _pairs(count: int) -> str:
+    return counted(count, "pair")
 
 
 def _show_errors(report: "MatchReport") -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from geldspur.cli.output import Json, console_err, progress, say, show_json
+from geldspur.wording import counted
 
 if TYPE_CHECKING:
     from geldspur.evidence.scan.counts import Counts
@@ -90,7 +91,10 @@ def _say_status(folder: Path) -> None:
     about, counts, (records, head) = _read(folder)
     unreadable, skipped = sum(counts.unreadable.values()), sum(counts.skipped.values())
     say(f"source        {about.get('source')} ({about.get('source_kind')})")
-    say(f"found         {counts.found:,} files, {counts.size:,} bytes, in {counts.directories:,} directories")
+    say(
+        f"found         {counted(counts.found, 'file')}, {counted(counts.size, 'byte')}, in "
+        f"{counted(counts.directories, 'directory', 'directories')}"
+    )
     say(f"  hashed      {counts.hashed:,}")
     say(f"  unreadable  {unreadable:,}{_reasons(counts.unreadable)}")
     say(f"  skipped     {skipped:,}{_reasons(counts.skipped)}")
@@ -110,12 +114,12 @@ def _say_status(folder: Path) -> None:
     ):
         if count:
             say(f"              {count:,} {words}")
-    say(f"contents      {counts.contents:,} distinct, {counts.content_size:,} bytes")
+    say(f"contents      {counts.contents:,} distinct, {counted(counts.content_size, 'byte')}")
     if counts.contents:
         say("fingerprints  " + ", ".join(f"{number:,} {media}" for media, number in counts.media.items()))
     if counts.archives:
         say("archives      " + ", ".join(f"{number:,} {state}" for state, number in counts.archives.items()))
-    say(f"log           {records:,} records, head {head.hex()}")
+    say(f"log           {counted(records, 'record')}, head {head.hex()}")
 
 
 def _reasons(counts: dict[str, int]) -> str:
@@ -130,6 +134,7 @@ def _say_since(since: Any) -> None:
     if not since.changed and not since.gone:
         say("unchanged     finished before; no name, size, inode or time of content differs since")
         return
-    say(f"CHANGED       finished before; {len(since.changed):,} entries are new or differ now, {since.gone:,} gone")
+    changed = counted(len(since.changed), "name")
+    say(f"CHANGED       finished before; {changed} new or different now, {since.gone:,} gone")
     for path in since.changed[:_SHOWN]:
         say(f"              {shown(path)}")

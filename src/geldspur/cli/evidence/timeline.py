@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from geldspur.cli.output import Json, say, show_json
+from geldspur.wording import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -32,13 +33,14 @@ def timeline(
 ) -> None:
     """Lay the files' first-seen times beside a site's payments: one table, one picture. It shows no link."""
     from geldspur.evidence.timeline import write_timeline
-    from geldspur.evidence.timeline.picture import LINK, counted
+    from geldspur.evidence.timeline.picture import LINK, counted_events
 
     made = write_timeline(folder, leads, out, first=first, last=last, mask_names=mask_names)
     if as_json:
         show_json({"out": str(out), "counts": made.counts, "implausible_times": made.implausible,
                    "files_without_time": made.timeless, "empty_files": made.empty})  # fmt: skip
         return
-    say(", ".join(counted(what, number) for what, number in made.counts.items()))
-    say(f"{made.implausible:,} recorded times can't be true, {made.timeless:,} files have no usable time")
+    say(", ".join(counted_events(what, number) for what, number in made.counts.items()))
+    times, files = counted(made.implausible, "recorded time"), counted(made.timeless, "file")
+    say(f"{times} can't be true, {files} without a usable time")
     say(f"written to {out}: timeline.csv, timeline.svg, implausible.csv\n{LINK}")

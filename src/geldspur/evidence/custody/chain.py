@@ -23,6 +23,7 @@ from geldspur.evidence.custody.tables import changed_since, schema_digest
 from geldspur.proof import manifest, signing
 from geldspur.proof.chainlog import breaks, canonical
 from geldspur.proof.keys import PublicKey
+from geldspur.wording import counted
 
 _RESEAL = "seal it again: geldspur evidence seal DIR"
 
@@ -65,7 +66,7 @@ def check_log(db: sqlite3.Connection) -> Check:
             if not _in_form(seq, event):
                 yield f"record {seq} is not a record as the program writes it"
 
-    return judged("log", problems(), f"{count:,} records, each follows from the one before")
+    return judged("log", problems(), f"{counted(count, 'record')}, each follows from the one before")
 
 
 def _in_form(seq: int, event: str) -> bool:
@@ -114,7 +115,7 @@ def check_manifest(db: sqlite3.Connection, folder: Path) -> Check:
         for entry in entries:
             yield from _file_problem(folder, entry)
         if row is not None and not _log_file_fits(db, folder, seq):
-            yield f"{LOG} does not hold the log's first {seq} records"
+            yield f"{LOG} does not hold the log's first {counted(seq, 'record')}"
 
     after = f"; {last - seq:,} later records are not under it" if isinstance(seq, int) and last > seq else ""
     return judged("manifest", problems(), f"covers the log up to record {seq}, hash {head}{after}")

@@ -10,6 +10,7 @@ from geldspur.evidence.report.figures import Figure
 from geldspur.evidence.report.numbers import recheck
 from geldspur.evidence.store import ScanStore
 from geldspur.proof import manifest
+from geldspur.wording import counted
 
 _MANIFEST, _REPORT = "manifest.json", "report.json"
 
@@ -36,5 +37,7 @@ def check_report(db: sqlite3.Connection, folder: Path, report: Path) -> Check:
             yield f"{difference.name}: {difference.why}"
 
     return judged(
-        "report", problems(), f"{len(files):,} files as logged; the queries of {len(figures):,} figures agree"
+        "report",
+        problems(),
+        f"{counted(len(files), 'file')} as logged; the queries of {counted(len(figures), 'figure')} agree",
     )

@@ -14,6 +14,7 @@ from typing import Any
 from geldspur.evidence.custody.checks import Check, events, judged, not_checked
 from geldspur.evidence.names import shown
 from geldspur.evidence.store import SCHEMA
+from geldspur.wording import counted
 
 _DIGESTS = ("md5", "sha1", "sha256", "blake3")
 _ENTRY = """
@@ -85,7 +86,7 @@ def check_files(db: sqlite3.Connection) -> Check:
             if number < 0 or not seen[number]:
                 yield f"{shown(path)}: no record of the log tells of this row"
 
-    return judged("files", problems(), f"{settled:,} rows of files are as the log says")
+    return judged("files", problems(), f"{counted(settled, 'row')} of files as the log says")
 
 
 def _differences(record: dict[str, Any], row: tuple[Any, ...]) -> Iterator[str]:
@@ -109,7 +110,7 @@ def check_contents(db: sqlite3.Connection) -> Check:
         " ORDER BY sha256"
     )
     problems = (f"no file has the content {sha256}" for (sha256,) in orphans)
-    return judged("contents", problems, f"{count:,} contents, each of a file")
+    return judged("contents", problems, f"{counted(count, 'content')}, each of a file")
 
 
 def check_fingerprints(db: sqlite3.Connection) -> Check:
@@ -135,9 +136,9 @@ def check_fingerprints(db: sqlite3.Connection) -> Check:
             " GROUP BY content ORDER BY sha256"
         ):
             if sha256 not in framed:
-                yield f"no record of the log tells of the {frames:,} frames of {sha256}"
+                yield f"no record of the log tells of the {counted(frames, 'frame')} of {sha256}"
 
-    return judged("fingerprints", problems(), f"of {done:,} contents are as the log says")
+    return judged("fingerprints", problems(), f"of {counted(done, 'content')} are as the log says")
 
 
 def _digests_only(db: sqlite3.Connection) -> bool:
@@ -165,7 +166,7 @@ def _frame_problems(db: sqlite3.Connection, seq: int, record: dict[str, Any]) ->
     sha256 = record["sha256"]
     count, digest = frames_sha256(db.execute(_FRAMES, (bytes.fromhex(sha256),)))
     if (record.get("frames", count), record["frames_sha256"]) != (count, digest):
-        yield f"content {sha256}: its {count:,} frames are not as record {seq} says"
+        yield f"content {sha256}: its {counted(count, 'frame')} differ from record {seq} says"
 
 
 def check_matches(db: sqlite3.Connection) -> Check:
@@ -197,7 +198,7 @@ def check_matches(db: sqlite3.Connection) -> Check:
                         f"the log says {stated.get(method, 0):,}"
                     )
 
-    return judged("matches", problems(), f"the hits of {len(lists):,} lists are as many as the log says")
+    return judged("matches", problems(), f"the hits of {counted(len(lists), 'list')} are as many as the log says")
 
 
 def _list_problems(db: sqlite3.Connection, seq: int, record: dict[str, Any]) -> Iterator[str]:
@@ -235,7 +236,7 @@ def check_sums(db: sqlite3.Connection) -> Check:
     """found = hashed + unreadable + skipped, and as many were found as the walk says."""
     counts = dict(db.execute("SELECT state, count(*) FROM entry WHERE kind <> 'directory' GROUP BY state"))
     if counts.get("found"):
-        return not_checked("sums", f"the scan is not finished: {counts['found']:,} files were not read yet")
+        return not_checked("sums", f"the scan is not finished: {counted(counts['found'], 'file')} not read yet")
     hashed, unreadable, skipped = (counts.get(state, 0) for state in ("hashed", "unreadable", "skipped"))
     walked = next((r for _, r in events(db, newest_first=True) if r.get("kind") == "walked"), None)
     if walked is None:

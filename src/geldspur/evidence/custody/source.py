@@ -17,6 +17,7 @@ from geldspur.evidence.names import shown
 from geldspur.evidence.sources import Source, open_source
 from geldspur.evidence.sources.image import ImageSource
 from geldspur.progress import SILENT, Progress, Task
+from geldspur.wording import counted
 
 _HASHED = """
     SELECT e.id, e.path, e.ordinal, e.place, c.size, c.md5, c.sha1, c.sha256, c.blake3
@@ -91,9 +92,9 @@ def _check_listing(db: sqlite3.Connection, source: Source) -> Check:
             elif row != (found.kind, found.size) and found.kind == "file":
                 yield f"{shown(found.path)} had {row[1]} bytes and has {found.size}"
         if known < walked:
-            yield f"{walked - known:,} names of the scan are gone"
+            yield f"{counted(walked - known, 'name')} of the scan gone"
 
-    return judged("source", problems(), f"lists the {walked:,} names that the scan found, of the same sizes")
+    return judged("source", problems(), f"lists the {counted(walked, 'name')} that the scan found, of the same sizes")
 
 
 def _check_digests(db: sqlite3.Connection, source: Source, sample: Sample, progress: Progress) -> Check:
@@ -112,13 +113,13 @@ def _check_digests(db: sqlite3.Connection, source: Source, sample: Sample, progr
                 yield from _reread(db, source, outermost, wanted, task)
 
     if count == len(numbers):
-        return judged("digests", problems(), f"all {count:,} files read again, each has its digests")
+        return judged("digests", problems(), f"all read again, {counted(count, 'file')}: each has its digests")
     bound = 1 - 0.05 ** (1 / count)
     return judged(
         "digests",
         problems(),
-        f"{count:,} of {len(numbers):,} files read again (seed {sample.seed}), each has its digests: with 95 % "
-        f"confidence fewer than {bound:.1%} of all files differ",
+        f"{count:,} of {counted(len(numbers), 'file')} read again (seed {sample.seed}), each has its digests: with "
+        f"95 % confidence fewer than {bound:.1%} of all files differ",
     )
 
 

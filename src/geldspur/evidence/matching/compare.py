@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from geldspur.errors import UsageError
 from geldspur.evidence.lists import HashList
 from geldspur.evidence.matching.clusters import clusters
-from geldspur.evidence.matching.error import NEAR, Trial, decoys, kept_spikes, spike_ins
+from geldspur.evidence.matching.error import NEAR, Trial, decoys, kept_spikes
 from geldspur.evidence.matching.exact import METHODS, exact_hits
 from geldspur.evidence.matching.frames import STRONG_QUALITY, searchable
+from geldspur.evidence.matching.kept import spikes
 from geldspur.evidence.matching.mih import MultiIndex
 from geldspur.evidence.matching.near import near_hits
 from geldspur.evidence.store import ScanStore
@@ -68,11 +69,17 @@ class MatchReport:
 
 
 def match(
-    store: ScanStore, lists: Sequence[HashList], *, errors: bool = True, progress: Progress = SILENT
+    store: ScanStore,
+    lists: Sequence[HashList],
+    *,
+    errors: bool = True,
+    measure_again: bool = False,
+    progress: Progress = SILENT,
 ) -> MatchReport:
     """Compare all contents with each list, cluster them, and measure what the methods get wrong.
 
-    Rows of the same lists, clusters and errors from an earlier comparison are replaced.
+    Rows of the same lists, clusters and errors from an earlier comparison are replaced. `measure_again`: don't take
+    over misses on made clips that this installation measured before.
 
     Raises:
         UsageError: the same list is named twice.
@@ -92,7 +99,7 @@ def match(
         report.lists.append(_compare(store, hashes, pictures, compared, progress))
     report.distinct = _cluster(store, progress)
     if errors:
-        _measure(store, lists, progress)
+        _measure(store, lists, measure_again, progress)
         report.errors = _errors(db)
     return report
 
@@ -190,25 +197,26 @@ def _cluster(store: ScanStore, progress: Progress) -> int:
     return distinct
 
 
-def _measure(store: ScanStore, lists: Sequence[HashList], progress: Progress) -> None:
+def _measure(store: ScanStore, lists: Sequence[HashList], again: bool, progress: Progress) -> None:
     chance = decoys(store.db, lists, progress)
-    spikes = None if kept_spikes(store.db) else spike_ins(progress)
+    made = None if kept_spikes(store.db) and not again else spikes(progress, again=again)
     with store.change() as db:
-        if spikes is not None:
+        if made is not None:
             db.execute("DELETE FROM method_error WHERE trial LIKE 'spike: %'")
-            _write(store, spikes)
+            _write(store, made.trials, **({"measured": made.measured} if made.kept else {}))
         if chance is not None:  # what was measured with other lists stands where these have nothing to measure
             db.execute("DELETE FROM method_error WHERE trial = 'decoy'")
             _write(store, [chance])
 
 
-def _write(store: ScanStore, trials: list[Trial]) -> None:
+def _write(store: ScanStore, trials: list[Trial], **told: str) -> None:
+    """`told` goes into the log."""
     for one in trials:
         detail = json.dumps(one.detail, sort_keys=True)
         store.db.execute(
             "INSERT INTO method_error VALUES (?, ?, ?, ?, ?)", (one.method, one.trial, one.tried, one.wrong, detail)
         )
-        store.log("error_measured", method=one.method, trial=one.trial, tried=one.tried, wrong=one.wrong)
+        store.log("error_measured", method=one.method, trial=one.trial, tried=one.tried, wrong=one.wrong, **told)
 
 
 def _errors(db: sqlite3.Connection) -> list[Trial]:

@@ -8,11 +8,15 @@ does it and searched with the same threshold; a clip of which nothing is found w
 
 import io
 import json
+import platform
 import sqlite3
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from hashlib import md5, sha1, sha256
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import av
@@ -100,9 +104,20 @@ def spike_key(seed: int = SEED, clips: int = CLIPS) -> dict[str, Any]:
     """What the result of `spike_ins` depends on: while it stays the same, so do they."""
     return {
         "seed": seed, "clips": clips, "size": [spikes.WIDTH, spikes.HEIGHT], "frames": spikes.FRAMES,
-        "radius": MAX_RADIUS, "least_quality": LEAST_QUALITY, "version": __version__, "av": av.__version__,
-        "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])),
+        "radius": MAX_RADIUS, "least_quality": LEAST_QUALITY, "version": __version__, "sources_sha256": _sources(),
+        "libavcodec": ".".join(map(str, av.library_versions["libavcodec"])), "machine": platform.machine(),
+        **{name: metadata.version(name) for name in ("av", "numba", "numpy")},
     }  # fmt: skip
+
+
+@cache
+def _sources() -> str:
+    """One digest over all that makes fingerprints and compares them."""
+    digest = sha256()
+    for part in ("matching", "media"):
+        for source in sorted(Path(__file__).parent.parent.joinpath(part).glob("*.py")):
+            digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def spike_ins(progress: Progress = SILENT, seed: int = SEED, clips: int = CLIPS) -> list[Trial]:

@@ -14,6 +14,7 @@ from geldspur.evidence.report import words
 from geldspur.evidence.report.document import State
 from geldspur.evidence.report.lists import Listed
 from geldspur.evidence.report.rows import Row, Rows, utc
+from geldspur.wording import counted
 
 _UCO = "https://ontology.unifiedcyberontology.org/uco"
 _CONTEXT = {
@@ -63,7 +64,7 @@ def _nodes(
     for name, sha256 in sorted(files.items()):
         yield _file(iri, ("report", name), name, None, {"sha256": sha256})
     for one in lists.values():
-        told = f"{one.kind} list, format {one.format}, {one.title}, {one.entries} entries"
+        told = f"{one.kind} list, format {one.format}, {one.title}, {counted(one.entries, 'entry', 'entries')}"
         yield _file(iri, ("list", one.sha256.hex()), one.file_name, None, {"sha256": one.sha256.hex()}, told)
     inventory = iri("ObservableObject", "report", "files.csv")
     yield from _actions(

@@ -10,6 +10,7 @@ from geldspur.evidence.report.lists import DIGESTS, KINDS, Listed
 from geldspur.evidence.report.rows import Row, Rows
 from geldspur.evidence.report.tables import not_read
 from geldspur.leads.report.plain import clean, number
+from geldspur.wording import counted
 
 HITS_SHOWN = 200  # contents at each level; hits.csv has them all
 NOT_READ_SHOWN = 200
@@ -96,7 +97,7 @@ class View:
         if self._lists:
             unknown = self._figures["videos.unknown"]
             part = self._share(unknown)
-            note = f"{part} of the {self._value('videos.unique'):,} unique videos" if part else ""
+            note = f"{part} of the {counted(self._value('videos.unique'), 'unique video')}" if part else ""
             tiles.append({"value": number(unknown.value), "name": "videos unknown to the lists compared", "note": note})
         else:
             images = self._figures["images.unique"]
@@ -175,7 +176,7 @@ class View:
         results = []
         for method in (*DIGESTS, "pdq"):
             figure = self._figures.get(lead + method)
-            found = f"{figure.value:,} unique contents" if figure else "the list has no such entries"
+            found = f"{counted(figure.value, 'unique content')}" if figure else "the list has no such entries"
             results.append([words.METHOD_NAMES[method], f"{one.entries_by[method]:,}", found])
         identical, near = self._value(lead + "identical"), self._value(lead + "pdq")
         return {

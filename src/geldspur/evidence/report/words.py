@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from geldspur.evidence.report.figures import Figure
 from geldspur.evidence.report.lists import Listed, escaped, told_category
 from geldspur.evidence.report.rows import Hit
+from geldspur.wording import counted
 
 STANDING = (
     "A match says that a file stands in a list, or looks like one that does, as that list reports it. It is no finding "
@@ -97,9 +98,10 @@ def hit(one: Listed, found: Hit, media: str | None) -> str:
     if not found.near:
         return f"Identical file by {METHOD_NAMES[found.method]} to {entry}; {category(one, found.category)}."
     noun = "video" if media == "video" else "image"
+    searchable = counted(found.of_frames or 0, "searchable frame")
     variant = VARIANTS.get(found.variant or "", "variant not recorded")
     return (
-        f"Same {noun} by {found.frames or 0:,} of {found.of_frames or 0:,} searchable frames as {entry}: nearest pair "
+        f"Same {noun} by {found.frames or 0:,} of {searchable} as {entry}: nearest pair "
         f"at distance {found.distance}, quality {found.quality}, {variant}; {category(one, found.category)}."
     )
 

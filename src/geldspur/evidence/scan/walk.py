@@ -64,7 +64,7 @@ def storable(number: int | None) -> int | None:
 
 def as_words(text: str | None) -> str | None:
     """Words that came from a library, which may quote a file's name or an archive's own text: fit for one line."""
-    return None if text is None or text.isprintable() else shown(text.encode("utf-8", "surrogatepass"))
+    return text if text is None or text.isprintable() else shown(text.encode("utf-8", "surrogatepass"))
 
 
 def _signed(inode: int | None) -> int | None:

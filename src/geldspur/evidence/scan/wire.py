@@ -12,6 +12,7 @@ from typing import Any
 
 _LENGTH = struct.Struct("<Q")
 _LIMIT = 1 << 30
+_READS = 16  # of a MiB each at a time: one that writes without end must not be heard without end
 _ALLOWED = ("geldspur.evidence.model", "geldspur.evidence.scan.messages")
 
 
@@ -67,9 +68,12 @@ class Inbox:
         """The messages that are complete now, and whether more can come: not from one that sent what is no message."""
         alive = True
         try:
-            while part := os.read(self._descriptor, 1 << 20):
+            for _ in range(_READS):
+                part = os.read(self._descriptor, 1 << 20)
                 self._held += part
-            alive = False
+                if not part:
+                    alive = False
+                    break
         except BlockingIOError:
             pass
         except ConnectionResetError:

@@ -5,6 +5,8 @@ from typing import BinaryIO, Protocol
 
 from geldspur.evidence.model import Found
 
+LONGEST_PATH = 64 << 10  # bytes; no system gives longer ones by name, and each row holds the whole of its path
+
 
 class Source(Protocol):
     """A seized thing that files lie in. It is pickled into each worker process, and opens nothing until it is asked.

@@ -10,11 +10,11 @@ from typing import BinaryIO
 
 from geldspur.evidence.model import Found, Kind
 from geldspur.evidence.names import shown
+from geldspur.evidence.sources.base import LONGEST_PATH
 from geldspur.evidence.sources.mounts import VIRTUAL, mount_of, mounts, nested_in
 from geldspur.evidence.sources.statx import facts
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-LONGEST_PATH = 64 << 10  # bytes; no system gives longer ones by name, and each row holds the whole of its path
 _FOLDERS_HELD = 128  # descriptors kept open on the way to a folder; deeper ones are reached again when needed
 
 

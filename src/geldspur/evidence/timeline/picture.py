@@ -62,7 +62,7 @@ def draw(span: Span, files: Series, money: Sequence[Series], notes: Sequence[str
     return "\n".join(parts)
 
 
-def counted(what: str, number: int) -> str:
+def counted_events(what: str, number: int) -> str:
     """`1 payment`, `2 payments`."""
     return f"{number:,} {_NOUNS[what][number != 1]}"
 
@@ -119,9 +119,8 @@ def _panel(span: Span, stack: Sequence[Series], top: float, name: str) -> Iterat
             tall = max(_PANEL * value / ceiling, 1.5)  # what is there is seen
             x, y = LEFT + number * step, bottom - heights[number] - tall
             heights[number] += tall
-            told = (
-                f"{counted(series.what, value)}, {span.borders[number]:%Y-%m-%d %H:%M} UTC and after, one {span.unit}"
-            )
+            begin = f"{span.borders[number]:%Y-%m-%d %H:%M} UTC and after"
+            told = f"{counted_events(series.what, value)}, {begin}, one {span.unit}"
             gap = min(1.0, step / 8)
             yield (
                 f'<rect x="{_n(x + gap / 2)}" y="{_n(y)}" width="{_n(step - gap)}" height="{_n(tall)}" '
@@ -140,14 +139,14 @@ def _legend(stack: Sequence[Series], y: float, name: str) -> Iterator[str]:
     x = LEFT + 210.0
     for series in stack:
         yield f'<rect x="{_n(x)}" y="{_n(y - 10)}" width="11" height="11" fill="{TONES[series.what]}"/>'
-        told = counted(series.what, series.drawn)
+        told = counted_events(series.what, series.drawn)
         yield _text(x + 17, y, told)
         x += 17 + 7.2 * len(told) + 20
 
 
 def _outside(stack: Sequence[Series], top: float) -> Iterator[str]:
-    before = [counted(series.what, series.before) for series in stack if series.before]
-    after = [counted(series.what, series.after) for series in stack if series.after]
+    before = [counted_events(series.what, series.before) for series in stack if series.before]
+    after = [counted_events(series.what, series.after) for series in stack if series.after]
     if before:
         yield _text(LEFT + 6, top + 14, f"\N{LEFTWARDS ARROW} before: {', '.join(before)}", tone=_QUIET, halo=True)
     if after:

@@ -48,9 +48,12 @@ def write_timeline(
     `first`, `last`: the span of the picture (the table always holds everything). The same input gives the same bytes.
 
     Raises:
-        UsageError: `out` lies where it must not, or `first` is not before `last`.
+        UsageError: there are no leads, `out` lies where it must not, or `first` is not before `last`.
         GeldspurError: the scan or the leads can't be read, or nothing in them has a time.
     """
+    if not (leads / MANIFEST).is_file():
+        todo = "make one with: geldspur leads --ledger DIR --site FILE --out DIR"
+        raise UsageError("this is not a leads directory", where=str(leads), todo=todo)
     money = read_leads_dir(leads)
     with untouched(scan) as db:
         _check_out(out, scan, dict(db.execute("SELECT key, value FROM about")))

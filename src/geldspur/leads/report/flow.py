@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from geldspur.flows import StopKind
-from geldspur.leads.report.plain import clean, counted, short_btc
+from geldspur.leads.report.plain import clean, short_btc
 from geldspur.leads.report.selection import Selection, actionable
 from geldspur.leads.report.words import STOPS
 from geldspur.leads.schema import Band, Cashout, Lead, Payout
+from geldspur.wording import counted
 
 NAMED_SERVICES = 12
 COLUMNS = (

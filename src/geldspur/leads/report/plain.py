@@ -68,11 +68,6 @@ def number(value: int) -> str:
     return f"{value:,}"
 
 
-def counted(value: int, noun: str, plural: str | None = None) -> str:
-    """`1 payment`, `2 payments`."""
-    return f"{value:,} {noun if value == 1 else plural or noun + 's'}"
-
-
 def btc(value_sat: int) -> str:
     """A value in BTC with all eight places, exact: no floating point."""
     sign, value = ("-", -value_sat) if value_sat < 0 else ("", value_sat)

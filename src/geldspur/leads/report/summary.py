@@ -12,10 +12,11 @@ from geldspur.leads.report.blocks import (
     jurisdiction_text,
     service_name,
 )
-from geldspur.leads.report.plain import amount, btc, counted, number, sat
+from geldspur.leads.report.plain import amount, btc, number, sat
 from geldspur.leads.report.selection import ACTIONABLE, Selection, actionable
 from geldspur.leads.report.words import BANDS, STOPS
 from geldspur.leads.schema import Band, Cashout, Lead, TagRef
+from geldspur.wording import counted
 
 BANDS_IN_ORDER = (Band.STRONG, Band.MODERATE, Band.WEAK, Band.NONE)
 SOURCES_SHOWN = 3

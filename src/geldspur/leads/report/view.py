@@ -20,7 +20,7 @@ from geldspur.leads.report.blocks import (
 )
 from geldspur.leads.report.flow import build_flow
 from geldspur.leads.report.picture import draw
-from geldspur.leads.report.plain import btc, clean, counted, number, sat
+from geldspur.leads.report.plain import btc, clean, number, sat
 from geldspur.leads.report.requests import request_blocks
 from geldspur.leads.report.selection import NO_COUNTRY, Selection, outpoint
 from geldspur.leads.report.summary import stops, summary
@@ -35,6 +35,7 @@ from geldspur.leads.report.words import (
 )
 from geldspur.leads.schema import Cashout, Lead, LeadsManifest, Malformed
 from geldspur.rules import RULES
+from geldspur.wording import counted
 
 PACK_COLUMNS = ("title", "creator", "kind", "sha256")
 

@@ -22,7 +22,6 @@ class Piece:
 
     first: int
     refs: list[BlockRef]
-    buf: Array
     batch: Batch
 
     @property
@@ -47,18 +46,19 @@ def decoded(source: Source, chain: Chain, batch_bytes: int, threads: int) -> Ite
     largest = int(chain.size.max()) if len(chain) else 0
     ranges = iter(_ranges(chain, batch_bytes))
     room = max(batch_bytes, largest)
-    free = [(np.empty(room, np.uint8), Batch(room)) for _ in range(threads + 1)]
+    free = [Batch(room) for _ in range(threads + 1)]
+    buffers = [np.empty(room, np.uint8) for _ in range(threads)]
     pool = ThreadPoolExecutor(threads)
     running: deque[Future[Piece]] = deque()
     try:
         while True:
             while free and (piece := next(ranges, None)) is not None:
-                running.append(pool.submit(_decode, source, chain, piece, *free.pop()))
+                running.append(pool.submit(_decode, source, chain, piece, buffers, free.pop()))
             if not running:
                 return
             done = running.popleft().result()
             yield done
-            free.append((done.buf, done.batch))
+            free.append(done.batch)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -73,7 +73,15 @@ def _ranges(chain: Chain, batch_bytes: int) -> Iterator[tuple[int, int]]:
         first = end
 
 
-def _decode(source: Source, chain: Chain, rows: tuple[int, int], buf: Array, batch: Batch) -> Piece:
+def _decode(source: Source, chain: Chain, rows: tuple[int, int], buffers: list[Array], batch: Batch) -> Piece:
+    buf = buffers.pop()  # as many as threads: one is free
+    try:
+        return _decode_into(batch, source, chain, rows, buf)
+    finally:
+        buffers.append(buf)
+
+
+def _decode_into(batch: Batch, source: Source, chain: Chain, rows: tuple[int, int], buf: Array) -> Piece:
     refs = chain.refs(*rows)
     room = chain.size[slice(*rows)]
     starts = np.cumsum(room) - room
@@ -89,4 +97,4 @@ def _decode(source: Source, chain: Chain, rows: tuple[int, int], buf: Array, bat
     whole = source.sizes(refs)
     if whole is not None:
         batch.size[: batch.n_tx] = whole
-    return Piece(rows[0], refs, buf, batch)
+    return Piece(rows[0], refs, batch)

@@ -12,7 +12,8 @@ Memory is fetched ahead: while one group of keys is compared, the next group's s
 import numpy as np
 from numba import njit
 
-from geldspur.bitcoin.words import copy_bytes, load_u32, load_u64, prefetch, same_bytes, store_u64, window_of
+from geldspur.bitcoin.kernels import copy_payload
+from geldspur.bitcoin.words import load_u32, load_u64, prefetch, same_bytes, window_of
 from geldspur.ledger.kernels import script_hash, txid_hash
 
 UNLINKED = np.iinfo(np.uint64).max
@@ -22,14 +23,16 @@ NO_SCRIPT = np.uint32(0xFFFFFFFF)
 
 OK, UNKNOWN_TX, NO_SUCH_OUTPUT = 0, 1, 2
 
-SLACK = 32
-"""Bytes by which `new_payload` must be longer than the payloads that may come into it."""
-
 _OP_RETURN = 9
-_AHEAD = 32
-_GROUP = 128
+_OFTEN = 20
+"""Bytes that most payloads have at least: whether they lie in two cache lines."""
+_AHEAD = 64
+_GROUP = 48
+"""Keys whose memory is asked for before the first of them is compared: more would drive each other from the cache."""
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
+OUTPOINT = 36
+"""Bytes that name an output: its txid and its number."""
 _FORM_BITS, _FORM = np.uint64(24), np.uint64(0xFFFFFF)
 """A script's second word: its payload's place, and below that 16 bits of length and 8 of type."""
 
@@ -87,17 +90,16 @@ def is_null_outpoint(window, at):
 
 
 @njit(cache=True, nogil=True)
-def find_prevout_txs(slots, key, base, txid, buf, in_at, count, hashes, found):
+def find_prevout_txs(slots, key, base, txid, outpoint, count, hashes, found):
     """For each of `count` inputs the row of the transaction that it spends from: `found` int64, -1 where none.
 
-    `in_at` uint32: where in `buf` each input's 36-byte outpoint lies. `hashes` uint64 is scratch. `txid` is
-    that of the whole ledger.
+    `outpoint` uint8[count,36]: what each input spends. `hashes` uint64 is scratch. `txid` is that of the whole ledger.
     """
-    ids, data, k0, k1 = window_of(txid), window_of(buf), key[0], key[1]
+    ids, data, k0, k1 = window_of(txid), window_of(outpoint), key[0], key[1]
     for first in range(0, count, _GROUP):
         end = min(first + _GROUP, count)
         for i in range(first, end):
-            hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
+            hashes[i] = txid_hash(k0, k1, data, OUTPOINT * i)
             prefetch(slots, _place(hashes[i], slots.size))
         for i in range(first, end):
             tag = hashes[i] & _LOW
@@ -110,7 +112,7 @@ def find_prevout_txs(slots, key, base, txid, buf, in_at, count, hashes, found):
                     break
                 at = at + 1 if at + 1 < slots.size else 0
         for i in range(first, end):
-            start = np.int64(in_at[i])
+            start = OUTPOINT * i
             if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, start, 32):
                 # Another key with the same tag stood first: look at every candidate in full.
                 tag = hashes[i] & _LOW
@@ -125,22 +127,22 @@ def find_prevout_txs(slots, key, base, txid, buf, in_at, count, hashes, found):
 
 
 @njit(cache=True, nogil=True)
-def link_inputs(found, buf, in_at, tx_in, first_tx, count_tx, tx_out, twin_new, twin_old, edge, end_edge, prevout):
+def link_inputs(found, outpoint, tx_in, first_tx, count_tx, tx_out, twin_new, twin_old, edge, end_edge, prevout):
     """Turn found transactions into output rows, in ledger order.
 
     Where a transaction is not known the input spends the next edge, `edge` up to `end_edge` (a period ledger's
     outputs from before it, in the order in which they are spent).
 
-    `tx_in` int64[count_tx + 1] is batch-local, `found` int64 a row a input (-1 unknown). `twin_new` int64,
-    ascending, and `twin_old`: rows that took over an older row's txid; an input before the newer one still
-    means the older. Writes `prevout`, uint32 or uint64 (the type's highest value for coinbases), and returns (OK, 0)
-    or (fault, batch-local input row).
+    `outpoint` uint8[I,36]; `tx_in` int64[count_tx + 1] is batch-local, `found` int64 a row a input (-1 unknown).
+    `twin_new` int64, ascending, and `twin_old`: rows that took over an older row's txid; an input before the newer one
+    still means the older. Writes `prevout`, uint32 or uint64 (the type's highest value for coinbases), and returns
+    (OK, 0) or (fault, batch-local input row).
     """
-    data = window_of(buf)
+    data = window_of(outpoint)
     for t in range(count_tx):
         row = first_tx + t
         for i in range(tx_in[t], tx_in[t + 1]):
-            at = np.int64(in_at[i])
+            at = OUTPOINT * i
             if i + _AHEAD < found.size:
                 prefetch(tx_out, found[i + _AHEAD])
             of = found[i]
@@ -182,19 +184,20 @@ def _next(at, slots):
 
 @njit(cache=True, nogil=True)
 def assign_scripts(
-    slots, key, out_type, out_at, out_length, buf, count, older, payload, payload_end, n_scripts,
+    slots, key, out_type, out_at, out_length, out_payload, count, older, payload, payload_end, n_scripts,
     new_type, new_at, new_payload, new_output, out_script,
 ):  # fmt: skip
     """Give each of the batch's `count` outputs the id of its script; new scripts get the next ids.
 
     There are `n_scripts` known ones, whose payloads are `payload[:payload_end]`; new ones are written to `new_type`,
-    `new_at` (int64, one more) and `new_payload`, which have room for all of the batch's and SLACK, and `new_output`
-    (int64) says which output each comes with. `older` int64: ids that look-up runs of older ranges have, -1 where none
-    (empty: there are no such runs). Writes `out_script` uint32 and returns the number of new scripts.
+    `new_at` (int64, one more) and `new_payload` (with SLACK, as decoding asks for it), which have room for all of the
+    batch's, and `new_output` (int64) says which output each comes with. `older` int64: ids that look-up runs of older
+    ranges have, -1 where none (empty: there are no such runs). Writes `out_script` uint32 and returns the number of new
+    scripts.
     """
-    data, old, own = window_of(buf), window_of(payload), window_of(new_payload)
+    data, old, own = window_of(out_payload), window_of(payload), window_of(new_payload)
     k0, k1 = key[0], key[1]
-    hashes = np.empty(_GROUP, np.uint64)
+    hashes, place = np.empty(_GROUP, np.uint64), np.empty(_GROUP, np.int64)
     new, end = 0, 0
     new_at[0] = 0
     for first in range(0, count, _GROUP):
@@ -207,8 +210,12 @@ def assign_scripts(
             prefetch(slots, _pair(hashes[k], slots))
         for k in range(size):
             at = _pair(hashes[k], slots)
-            if slots[at] >> _32 == hashes[k] & _LOW:
-                prefetch(old, np.int64(slots[at + 1] >> _FORM_BITS))
+            while slots[at] != 0 and slots[at] >> _32 != hashes[k] & _LOW:
+                at = _next(at, slots)
+            place[k] = at
+            there = np.int64(slots[at + 1] >> _FORM_BITS)
+            prefetch(old, there)
+            prefetch(old, there + _OFTEN - 1)
         for k in range(size):
             o = first + k
             kind = out_type[o]
@@ -217,7 +224,7 @@ def assign_scripts(
                 continue
             start, length = np.int64(out_at[o]), np.int64(out_length[o])
             tag, form = hashes[k] & _LOW, np.uint64(length) << np.uint64(8) | np.uint64(kind)
-            at = _pair(hashes[k], slots)
+            at = place[k]  # slots before it hold other scripts, and those of the group come behind it
             while slots[at] != 0:
                 if slots[at] >> _32 == tag and slots[at + 1] & _FORM == form:
                     there = np.int64(slots[at + 1] >> _FORM_BITS)
@@ -237,23 +244,13 @@ def assign_scripts(
             slots[at] = (tag << _32) | np.uint64(n_scripts + new + 1)
             slots[at + 1] = np.uint64(payload_end + end) << _FORM_BITS | form
             out_script[o] = np.uint32(n_scripts + new)
-            _copy_payload(own, end, data, start, length)
+            copy_payload(own, end, data, start, length)
             end += length
             new_type[new] = kind
             new_output[new] = o
             new += 1
             new_at[new] = end
     return new
-
-
-@njit(cache=True, nogil=True, inline="always")
-def _copy_payload(target, at, source, start, length):
-    """Copy a payload; of a short one up to SLACK bytes, which costs less than to copy exactly as many as it has."""
-    if length <= SLACK and start + SLACK <= source[1]:
-        for k in range(0, SLACK, 8):
-            store_u64(target, at + k, load_u64(source, start + k))
-    else:
-        copy_bytes(target, at, source, start, length)
 
 
 @njit(cache=True, nogil=True)

@@ -89,8 +89,7 @@ def _note_outpoints(draft: Draft, piece: Piece, prevout: Array, edge: int, ends:
     """
     n_edges = int(ends[-1])
     spends = np.flatnonzero(prevout < n_edges)
-    at = piece.batch.in_at[spends].astype(np.int64)
-    draft.add_edge_outpoints(piece.buf[at[:, None] + np.arange(36)])
+    draft.add_edge_outpoints(piece.batch.in_outpoint[spends])
     edge += len(spends)
     last = piece.first + len(piece.refs) - 1
     if edge != int(ends[last]):

@@ -69,7 +69,6 @@ def link_error(piece: Piece, fault: LinkFault) -> GeldspurError:
     batch = piece.batch
     tx = int(np.searchsorted(batch.tx_in[: batch.n_tx + 1], fault.row, side="right")) - 1
     block = int(np.searchsorted(batch.block_tx[: batch.n_blocks + 1], tx, side="right")) - 1
-    at = int(batch.in_at[fault.row])
-    outpoint = piece.buf[at : at + 36].tobytes()
+    outpoint = batch.in_outpoint[fault.row].tobytes()
     spent = f"{outpoint[31::-1].hex()}:{int.from_bytes(outpoint[32:], 'little')}"
     return GeldspurError(f"{LINK_FAULTS[fault.reason]}: {spent}", where=piece.refs[block].place, todo=AGAIN)

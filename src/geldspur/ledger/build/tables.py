@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger.build import kernels
 from geldspur.ledger.build.decode import Piece
 from geldspur.ledger.build.draft import Draft
@@ -36,9 +37,9 @@ class LinkFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Outputs whose scripts lie in a buffer: types uint8, at and length uint32 of each payload."""
+    """Outputs whose payloads lie in an array: types uint8, at and length uint32 of each payload."""
 
-    buf: Array
+    payload: Array
     types: Array
     at: Array
     length: Array
@@ -48,7 +49,7 @@ class Outputs:
     def of(cls, piece: Piece) -> "Outputs":
         """A piece's own."""
         batch = piece.batch
-        return cls(piece.buf, batch.out_type, batch.out_at, batch.out_length, batch.n_out)
+        return cls(batch.out_payload, batch.out_type, batch.out_at, batch.out_length, batch.n_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,7 @@ class NewScripts:
         """Not written yet, with room for all that outputs may bring."""
         n, bytes_ = outputs.count, int(outputs.length[: outputs.count].sum())
         return cls(
-            np.empty(n, np.uint8), np.empty(n + 1, np.int64), np.empty(bytes_ + kernels.SLACK, np.uint8),
+            np.empty(n, np.uint8), np.empty(n + 1, np.int64), np.empty(bytes_ + SLACK, np.uint8),
             np.empty(n, np.int64),
         )  # fmt: skip
 
@@ -143,7 +144,7 @@ class Tables:
         `share_done` (0..1], how much of the range the batch completes, foretells how large the tables will be.
         `edges`: the rows of a period ledger's outputs from before it that are still to be spent. Raises `LinkFault`.
         """
-        batch, buf, draft = piece.batch, piece.buf, self._draft
+        batch, draft = piece.batch, self._draft
         txid = draft.columns["tx_id"].mapped()
         tx_out = draft.columns["tx_out"].mapped()
         end = draft.rows("tx")
@@ -155,16 +156,16 @@ class Tables:
         self._find_older_twins(first, end)
         found = self._found[: batch.n_in]
         kernels.find_prevout_txs(
-            self._txs.slots, self._key, self._first_tx, txid, buf, batch.in_at, batch.n_in, self._hashes, found
+            self._txs.slots, self._key, self._first_tx, txid, batch.in_outpoint, batch.n_in, self._hashes, found
         )  # fmt: skip
         for run in self._runs:
             lookup.find_txs_in_run(
                 np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
-                run.txs[1], txid, buf, batch.in_at, batch.n_in, self._hashes, found,
+                run.txs[1], txid, batch.in_outpoint, kernels.OUTPOINT, batch.n_in, self._hashes, found,
             )  # fmt: skip
         prevout = np.empty(batch.n_in, draft.columns["in_prevout"].dtype)
         fault, row = kernels.link_inputs(
-            found, buf, batch.in_at, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), *edges, prevout
+            found, batch.in_outpoint, batch.tx_in, first, batch.n_tx, tx_out, *_columns(self.twins), *edges, prevout
         )
         if fault:
             raise LinkFault(fault, row)
@@ -185,12 +186,11 @@ class Tables:
         if not self._runs:
             return
         txid = self._draft.columns["tx_id"].mapped()
-        new, found = np.array(txid[first:end]).reshape(-1), np.full(end - first, -1, np.int64)
-        at = 32 * np.arange(end - first, dtype=np.uint32)
+        new, found = np.array(txid[first:end]), np.full(end - first, -1, np.int64)
         for run in self._runs:
             lookup.find_txs_in_run(
                 np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
-                run.txs[1], txid, new, at, end - first, self._hashes, found,
+                run.txs[1], txid, new, 32, end - first, self._hashes, found,
             )  # fmt: skip
         within = set(self._twins[0].tolist())
         rows = np.flatnonzero(found >= 0).tolist()
@@ -218,7 +218,7 @@ class Tables:
         n_scripts = draft.rows("script")
         if self._scripts.is_short_for(n_scripts + count - self._first_script):
             self._renew_scripts(n_scripts, share_done, n_scripts + count - self._first_script)
-        what = (outputs.types, outputs.at, outputs.length, outputs.buf, count)
+        what = (outputs.types, outputs.at, outputs.length, outputs.payload, count)
         ids = np.empty(count, np.uint32)
         payload = draft.columns["script_payload"].mapped()
         new = NewScripts.room_for(outputs)
@@ -236,7 +236,7 @@ class Tables:
             lookup.find_scripts_in_run(
                 np.array(run.key, np.uint64), _bits(run.script_bucket), run.script_bucket, run.script_order,
                 run.script_tag, run.scripts[1], *(columns[n].mapped() for n in _SCRIPT_COLUMNS),
-                outputs.types, outputs.at, outputs.length, outputs.buf, outputs.count, older,
+                outputs.types, outputs.at, outputs.length, outputs.payload, outputs.count, older,
             )  # fmt: skip
         return older
 

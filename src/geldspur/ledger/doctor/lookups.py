@@ -159,7 +159,7 @@ def _check_across(store: Store, findings: Findings) -> None:
                 ids = np.array(txid[first : first + count]).reshape(-1)
                 sorting.find_txs_in_run(
                     key, _bits(columns["tx_bucket"]), columns["tx_bucket"], columns["tx_order"], columns["tx_tag"],
-                    older.txs[1], txid, ids, np.arange(count) * 32, count, hashes, found,
+                    older.txs[1], txid, ids, 32, count, hashes, found,
                 )  # fmt: skip
                 for row in (np.flatnonzero(found >= 0) + first).tolist():
                     if row not in listed:

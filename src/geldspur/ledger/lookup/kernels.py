@@ -150,14 +150,15 @@ def _candidates(h, bits, bucket, tag):
 
 
 @njit(cache=True, nogil=True)
-def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, buf, in_at, count, hashes, found):
-    """For inputs still without a transaction (`found` -1): the latest row of the run with their txid.
+def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, wanted, stride, count, hashes, found):
+    """For txids still without a transaction (`found` -1): the latest row of the run that has them.
 
-    `txid` uint8[T,32] of the whole ledger; rows from `end_row` on were rolled back and don't count.
+    `wanted` uint8: `count` txids, one each `stride` bytes (an outpoint begins with its txid). `txid`
+    uint8[T,32] of the whole ledger; rows from `end_row` on were rolled back and don't count.
     """
-    ids, data, k0, k1 = window_of(txid), window_of(buf), key[0], key[1]
+    ids, data, k0, k1 = window_of(txid), window_of(wanted), key[0], key[1]
     for i in range(count):
-        hashes[i] = txid_hash(k0, k1, data, np.int64(in_at[i]))
+        hashes[i] = txid_hash(k0, k1, data, stride * i)
     shift = np.uint64(64 - bits)
     for i in range(count):
         if i + 2 * _AHEAD < count:
@@ -171,7 +172,7 @@ def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, buf, in_at, co
         k, end, t = _candidates(hashes[i], bits, bucket, tag)
         while k < end and tag[k] == t:
             row = np.int64(order[k])
-            if row < end_row and row > found[i] and same_bytes(ids, 32 * row, data, np.int64(in_at[i]), 32):
+            if row < end_row and row > found[i] and same_bytes(ids, 32 * row, data, stride * i, 32):
                 found[i] = row
             k += 1
 
@@ -179,10 +180,10 @@ def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, buf, in_at, co
 @njit(cache=True, nogil=True)
 def find_scripts_in_run(
     key, bits, bucket, order, tag, end_script, script_type, script_at, payload,
-    out_type, out_at, out_length, buf, count, known,
+    out_type, out_at, out_length, out_payload, count, known,
 ):  # fmt: skip
     """For outputs whose script is not known yet (`known` -1): its id, if the run has it."""
-    data, old, k0, k1 = window_of(buf), window_of(payload), key[0], key[1]
+    data, old, k0, k1 = window_of(out_payload), window_of(payload), key[0], key[1]
     shift = np.uint64(64 - bits)
     hashes = np.zeros(count, np.uint64)
     for o in range(count):

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from typing import BinaryIO, Protocol, cast
 
+from geldspur.evidence.sources.anywhere import Anywhere
 from geldspur.evidence.sources.archives.limits import Stopped
 
 CHUNK = 256 * 1024
@@ -96,45 +97,19 @@ def _bare(error: OSError) -> OSError:
     return OSError(error.errno, error.strerror or str(error))
 
 
-class Window(io.RawIOBase):
+class Window(Anywhere):
     """`size` bytes of a seekable stream from `start` on; several may share the stream."""
 
     def __init__(self, base: BinaryIO, start: int, size: int) -> None:
-        self._base, self._start, self._size, self._at = base, start, size, 0
+        super().__init__(size)
+        self._base, self._start = base, start
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move within the window, or behind its end."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if origin + offset < 0:
-            raise ValueError("a position before the beginning")
-        self._at = origin + offset
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        """As many bytes as there are, up to the buffer's size; 0 at the end."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        most = min(len(view), self._size - self._at)
-        if most <= 0:
-            return 0
-        self._base.seek(self._start + self._at)
+    def _at(self, offset: int, most: int) -> bytes:
+        self._base.seek(self._start + offset)
         data = self._base.read(most)
         if not data:
-            raise Stopped("damaged", f"ends {self._size - self._at:,} bytes early", self._start + self._at)
-        view[: len(data)] = data
-        self._note(data)
-        self._at += len(data)
-        return len(data)
-
-    def _note(self, data: bytes) -> None:
-        """Called with each piece, before the position moves on."""
+            raise Stopped("damaged", f"ends {self._size - offset:,} bytes early", self._start + offset)
+        return data
 
 
 class Summed(Window):
@@ -144,10 +119,12 @@ class Summed(Window):
         super().__init__(base, start, size)
         self._crc, self._told, self._summed = 0, crc, 0
 
-    def _note(self, data: bytes) -> None:
-        if self._at == self._summed:
+    def _at(self, offset: int, most: int) -> bytes:
+        data = super()._at(offset, most)
+        if offset == self._summed:
             self._crc = zlib.crc32(data, self._crc)
             self._summed += len(data)
+        return data
 
     def readinto(self, buffer: object) -> int:
         """As many bytes as there are, up to the buffer's size; 0 at the end."""

@@ -24,6 +24,7 @@ from geldspur.evidence.sources.archives.streams import (
     unbzip2,
 )
 from geldspur.evidence.sources.archives.zip_fields import field_times, lzma_decoder, method_name, zip64_values
+from geldspur.wording import counted
 
 _END = struct.Struct("<4s4H2LH")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -160,7 +161,7 @@ def entries(stream: BinaryIO, directory: Directory) -> Iterator[ZipEntry]:
         at += _RECORD.size + len(rest)
         count += 1
     if (count - directory.entries) % 0x10000:  # old writers count on from 0 there
-        words = f"the zip directory holds {count:,} members, its end says {directory.entries:,}"
+        words = f"the zip directory holds {counted(count, 'member')}, its end says {directory.entries:,}"
         raise Stopped("damaged", words, directory.at + directory.size)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.sources.image.ewf_chunks import EwfChunks
+from geldspur.wording import counted
 
 EWF = b"EVF\x09\x0d\x0a\xff\x00"
 _ALL_SEGMENTS = "see that all its segments (.E01, .E02 …) lie beside each other"
@@ -171,7 +172,7 @@ class EwfDisk:
             self.read(max(0, self.size - 1), 1)
         except OSError as error:  # libewf itself does not mind the absence of segments
             raise GeldspurError(
-                f"the end of the E01 image can't be read; {len(self._files)} segments are there",
+                f"the end of the E01 image can't be read; {counted(len(self._files), 'segment')} there",
                 where=str(path),
                 todo=_ALL_SEGMENTS,
             ) from error

@@ -1,12 +1,13 @@
 """The files of one file system, as The Sleuth Kit reads it: named ones, deleted ones, and orphans."""
 
 import errno
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from geldspur.evidence.model import Found, Kind, Times
+from geldspur.evidence.sources.anywhere import Anywhere
+from geldspur.evidence.sources.base import LONGEST_PATH
 from geldspur.evidence.sources.image.volumes import FAULTS, Volume
 
 # values of TSK_FS_META_TYPE_* and TSK_FS_NAME_TYPE_*, which number the same things differently
@@ -35,19 +36,33 @@ class _Attribute:
     encrypted: bool
 
 
-def entries(file_system: Any, volume: Volume) -> Iterator[Found]:
+def _unheard(_: int) -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Walking:
+    """How to go through a file system: `before` is told each folder's address before it is listed; `avoided` are
+    addresses of folders not to list, with the reason."""
+
+    before: Callable[[int], None] = _unheard
+    avoided: Mapping[int, str] = field(default_factory=dict)
+
+
+def entries(file_system: Any, volume: Volume, walking: Walking) -> Iterator[Found]:
     """Everything that the file system lists, folder by folder, names in order of their bytes. Loops are cut.
 
-    The Sleuth Kit's own inventions ($MBR, $FAT1 …) are left out; its folder of orphans is kept.
+    The Sleuth Kit's own inventions ($MBR, $FAT1 …) are left out; its folder of orphans is kept. What is held in memory
+    at a time are the folders on the way to the one at hand.
     """
-    lister = _Lister(file_system, volume)
+    lister = _Lister(file_system, volume, walking)
     prefix = volume.name + b"/" if volume.name else b""
     if volume.name:
         yield Found(volume.name, "directory", None)
     try:
         stack = [iter(lister.folder(int(file_system.info.root_inum), prefix))]
     except FAULTS as error:
-        yield Found(prefix, "directory", None, error=(errno.EIO, f"its root can't be listed: {error}"))
+        yield Found(prefix, "directory", None, error=(errno.EIO, f"its root can't be listed: {_words(error)}"))
         return
     while stack:
         found = next(stack[-1], None)
@@ -59,13 +74,20 @@ def entries(file_system: Any, volume: Volume) -> Iterator[Found]:
             yield found
             continue
         del found.place["folder"]
+        if len(found.path) > LONGEST_PATH:
+            yield replace(found, skip="depth")
+            continue
         try:
             inside = lister.folder(int(folder), found.path + b"/")
         except FAULTS as error:
-            yield _with_error(found, str(error))
+            yield _with_error(found, _words(error))
             continue
         yield found
         stack.append(iter(inside))
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _with_error(found: Found, words: str) -> Found:
@@ -73,9 +95,10 @@ def _with_error(found: Found, words: str) -> Found:
 
 
 class _Lister:
-    def __init__(self, file_system: Any, volume: Volume) -> None:
+    def __init__(self, file_system: Any, volume: Volume, walking: Walking) -> None:
         self._fs = file_system
         self._volume = volume
+        self._walking = walking
         self._ntfs = volume.file_system == "ntfs"
         self._ext = (volume.file_system or "").startswith("ext") and volume.file_system != "exfat"
         self._block = int(file_system.info.block_size)
@@ -85,6 +108,9 @@ class _Lister:
         """One folder's entries, sorted. Raises OSError where it can't be read, or was listed before."""
         if address in self._listed:
             raise OSError(errno.ELOOP, "the same folder is listed elsewhere already")
+        if (words := self._walking.avoided.get(address)) is not None:
+            raise OSError(errno.EIO, words)
+        self._walking.before(address)
         directory = self._fs.open_dir(inode=address)
         self._listed.add(address)
         found: list[Found] = []
@@ -218,8 +244,8 @@ class _Lister:
 
     def _times(self, meta: Any) -> Times:
         kind = self._volume.file_system or ""
-        # FAT notes local time of an unknown zone; it is taken as it is
-        source = f"tsk:{kind}" + ("-local" if kind.startswith("fat") else "")
+        # FAT notes local time of an unknown zone; exFAT its zone too, which The Sleuth Kit leaves out. Taken as written
+        source = f"tsk:{kind}" + ("-local" if kind.startswith("fat") or kind == "exfat" else "")
         return Times(
             source,
             born_ns=_time(meta.crtime, meta.crtime_nano),
@@ -242,43 +268,18 @@ def _time(seconds: Any, nanoseconds: Any) -> int | None:
     return int(seconds) * SECOND + int(nanoseconds) if seconds else None
 
 
-class FileBytes(io.RawIOBase):
-    """A file's content through The Sleuth Kit, read at any place."""
+class FileBytes(Anywhere):
+    """A file's content through The Sleuth Kit."""
 
     def __init__(self, file: Any, size: int, attribute: tuple[int, int] | None) -> None:
-        self._file, self._size, self._attribute, self._at = file, size, attribute, 0
+        super().__init__(size)
+        self._file, self._attribute = file, attribute or ()
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def seekable(self) -> bool:
-        """It is."""
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move within the file, or behind its end."""
-        origin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
-        if origin + offset < 0:
-            raise OSError(errno.EINVAL, "a position before the beginning")
-        self._at = origin + offset
-        return self._at
-
-    def readinto(self, buffer: object) -> int:
-        """As many bytes as there are, up to the buffer's size; 0 at the end."""
-        view = memoryview(buffer).cast("B")  # type: ignore[arg-type]
-        most = min(len(view), self._size - self._at)
-        if most <= 0:
-            return 0
+    def _at(self, offset: int, most: int) -> bytes:
         try:
-            if self._attribute is None:
-                data = self._file.read_random(self._at, most)
-            else:
-                data = self._file.read_random(self._at, most, self._attribute[0], self._attribute[1])
+            data: bytes = self._file.read_random(offset, most, *self._attribute)
         except FAULTS as error:
-            raise OSError(errno.EIO, f"at {self._at:,}: {error}") from error
+            raise OSError(errno.EIO, f"at {offset:,}: {error}") from error
         if not data:
-            raise OSError(errno.EIO, f"ends at {self._at:,} of {self._size:,} bytes")
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+            raise OSError(errno.EIO, f"ends at {offset:,} of {self._size:,} bytes")
+        return data

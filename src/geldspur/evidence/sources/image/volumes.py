@@ -1,15 +1,19 @@
 """Partitions, and what a partition without a readable file system is."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
+from geldspur.evidence.model import Found
 from geldspur.evidence.sources.image.disks import Disk, required
 
 # what The Sleuth Kit's binding raises for damage, beside IOError
 FAULTS = (OSError, RuntimeError, SystemError, OverflowError, ValueError)
 _NO_FILES = ("SWAP", "RAW", "UNSUPP", "DETECT", "LOGICAL", "ENUM")
 _LOOKED_AT = 68 * 1024
+_ALIGNMENT = 1 << 20  # partitions begin at whole MiB: what lies before one that did is no hiding place worth a row
+_OUTSIDE = "space of no partition, not searched"
 _SIGNS = (
     (3, b"-FVE-FS-", "BitLocker"),
     (0, b"LUKS\xba\xbe", "LUKS, encrypted"),
@@ -32,33 +36,77 @@ _SIGNS = (
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A partition, or all of an image without partitions (`name` is empty then). Bytes from the image's beginning."""
+    """A partition, a stretch outside partitions, or all of an image without partitions (`name` is empty then).
+
+    Bytes count from the image's beginning.
+    """
 
     name: bytes
     start: int
     size: int
     described: str
-    file_system: str | None  # 'ext4', 'ntfs' …; None: there is none that can be read
-    words: str  # what it is then
+    file_system: str | None = None  # 'ext4', 'ntfs' …; None: there is none that can be read
+    words: str = ""  # what it is then
+    fault: bool = False  # looking at it failed, as `words` say
 
     @property
     def known(self) -> bool:
         """Whether it is told what it is, be it nothing that can be read."""
-        return self.file_system is not None or self.words in {words for _, _, words in _SIGNS}
+        return self.fault or self.file_system is not None or self.words in {words for _, _, words in _SIGNS}
+
+    @property
+    def is_partition(self) -> bool:
+        """Is it neither the whole image nor a stretch outside partitions?"""
+        return self.name.startswith(b"p")
+
+    def as_entry(self) -> Found:
+        """The one entry that stands for what is not read."""
+        words = f"{self.described}: {self.words}"
+        bare = Found(self.name or b"(whole image)", "special", self.size, place={"start": self.start})
+        if self.fault:
+            return replace(bare, error=(errno.EIO, words))
+        return replace(bare, skip="unsupported", detail=words)
+
+    def listed_in_part(self, words: str) -> Found:
+        """The entry that says that more lay there."""
+        prefix = self.name + b"/" if self.name else b""
+        return Found(prefix, "directory", None, error=(errno.EIO, f"listed in part only: {words}"))
+
+    def as_fact(self) -> tuple[str, str]:
+        """Name and words for the log."""
+        name = (
+            "volume"
+            if not self.name
+            else f"partition {self.name.decode()}"
+            if self.is_partition
+            else self.name.decode()
+        )
+        what = self.file_system or f"not read: {self.words}"
+        return name, f"{self.described}, from byte {self.start}, {self.size} bytes, {what}"
 
 
-def volumes(image: Any, disk: Disk) -> list[Volume]:
+def whole(size: int) -> Volume:
+    """An image of so many bytes as one volume."""
+    return Volume(b"", 0, size, "the whole image")
+
+
+def unread(volume: Volume, words: str) -> Volume:
+    """The same, that looking at it failed for."""
+    return replace(volume, file_system=None, words=words, fault=True)
+
+
+def chosen(parts: list[Volume], whole_image: Volume, identify: Callable[[Volume], Volume]) -> list[Volume]:
     """The image's partitions in order, or the one file system that fills it.
 
-    `image`: the disk as The Sleuth Kit sees it. A table of partitions of which none can be read gives way to a file
-    system at the very beginning: remains of an older table are common.
+    `identify` looks into a volume. A table of partitions of which none can be read gives way to a file system at the
+    very beginning: remains of an older table are common.
     """
-    parts = list(_partitions(image, disk))
+    parts = [part if part.words else identify(part) for part in parts]
     if any(part.file_system for part in parts):
         return parts
-    whole = _volume(image, disk, b"", 0, disk.size, "the whole image")
-    if whole.file_system or not parts:
-        return [whole]
+    filled = identify(whole_image)
+    if filled.file_system or not any(part.is_partition for part in parts):
+        return [filled]
     return parts
 
 
@@ -77,26 +125,39 @@ def file_system_name(file_system: Any) -> str | None:
     return None
 
 
-def _partitions(image: Any, disk: Disk) -> Iterator[Volume]:
+def partitions(image: Any) -> list[Volume]:
+    """What the table of partitions lists, not looked into, and the larger stretches outside partitions; in order.
+
+    Empty where there is no table.
+    """
     tsk = required("pytsk3")
     try:
         table = tsk.Volume_Info(image)
     except FAULTS:
-        return
+        return []
     sector, number = int(table.info.block_size), 0
+    volumes = []
     for part in table:
+        start, size = int(part.start) * sector, int(part.len) * sector
         if int(part.flags) == int(tsk.TSK_VS_PART_FLAG_ALLOC):
             number += 1
-            described = part.desc.decode("utf-8", "backslashreplace")
-            yield _volume(image, disk, b"p%d" % number, part.start * sector, part.len * sector, described)
+            volumes.append(Volume(b"p%d" % number, start, size, part.desc.decode("utf-8", "backslashreplace")))
+        elif int(part.flags) == int(tsk.TSK_VS_PART_FLAG_UNALLOC) and size > _ALIGNMENT:
+            volumes.append(
+                Volume(
+                    b"(outside partitions, from byte %d)" % start, start, size, "outside all partitions", words=_OUTSIDE
+                )
+            )
+    return volumes
 
 
-def _volume(image: Any, disk: Disk, name: bytes, start: int, size: int, described: str) -> Volume:
+def identified(image: Any, disk: Disk, volume: Volume) -> Volume:
+    """The volume with its file system, or with words for what it is."""
     try:
-        kind = file_system_name(open_file_system(image, start))
+        kind = file_system_name(open_file_system(image, volume.start))
     except FAULTS:
         kind = None
-    return Volume(name, start, size, described, kind, "" if kind else _what(disk, start, size))
+    return replace(volume, file_system=kind, words="" if kind else _what(disk, volume.start, volume.size))
 
 
 def _what(disk: Disk, start: int, size: int) -> str:

@@ -73,9 +73,9 @@ class Dealer:
 
     def add(self, piece: Piece, first_tx: int) -> None:
         """Deal out a batch whose first transaction has row `first_tx`."""
-        batch, buf, key, bits = piece.batch, piece.buf, self._key, self._bits
+        batch, key, bits = piece.batch, self._key, self._bits
         part = np.empty(max(batch.n_tx, batch.n_in, batch.n_out), np.uint8)
-        outputs = (batch.out_type, batch.out_at, batch.out_length)
+        outputs = (batch.out_type, batch.out_at, batch.out_length, batch.out_payload)
 
         needed = np.zeros(1 << bits, np.int64)
         kernels.choose_txs(key, bits, batch.txid, batch.n_tx, part, needed)
@@ -84,18 +84,18 @@ class Dealer:
         kernels.deal_txs(batch.txid, first_tx, batch.n_tx, part, stream.pool, stream.fill)
 
         needed[:] = 0
-        kernels.choose_inputs(key, bits, buf, batch.in_at, batch.n_in, part, needed)
+        kernels.choose_inputs(key, bits, batch.in_outpoint, batch.n_in, part, needed)
         self._in_part.append(part[: batch.n_in])
         stream = self._streams["in"]
         stream.make_room(needed)
-        kernels.deal_inputs(buf, batch.in_at, batch.n_in, part, stream.pool, stream.fill)
+        kernels.deal_inputs(batch.in_outpoint, batch.n_in, part, stream.pool, stream.fill)
 
         needed[:] = 0
-        kernels.choose_outputs(key, bits, buf, *outputs, batch.n_out, part, needed)
+        kernels.choose_outputs(key, bits, *outputs, batch.n_out, part, needed)
         self._out_part.append(part[: batch.n_out])
         stream = self._streams["out"]
         stream.make_room(needed)
-        kernels.deal_outputs(buf, *outputs, batch.n_out, part, stream.pool, stream.fill, self.out_rows)
+        kernels.deal_outputs(*outputs, batch.n_out, part, stream.pool, stream.fill, self.out_rows)
 
     def flush(self) -> dict[str, list[int]]:
         """Write everything out; returns what to give as `streams` to go on from here."""

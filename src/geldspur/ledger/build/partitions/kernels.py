@@ -55,23 +55,22 @@ def choose_txs(key, bits, txid, count, part, bytes_each):
 
 
 @njit(cache=True, nogil=True)
-def choose_inputs(key, bits, buf, in_at, count, part, bytes_each):
+def choose_inputs(key, bits, outpoint, count, part, bytes_each):
     """The partition of each input's outpoint; NONE for a coinbase's."""
-    data, k0, k1, shift = window_of(buf), key[0], key[1], np.uint64(64 - bits)
+    data, k0, k1, shift = window_of(outpoint), key[0], key[1], np.uint64(64 - bits)
     for i in range(count):
-        at = np.int64(in_at[i])
-        if is_null_outpoint(data, at):
+        if is_null_outpoint(data, RECORD * i):
             part[i] = NONE
         else:
-            p = txid_hash(k0, k1, data, at) >> shift
+            p = txid_hash(k0, k1, data, RECORD * i) >> shift
             part[i] = p
             bytes_each[np.int64(p)] += RECORD
 
 
 @njit(cache=True, nogil=True)
-def choose_outputs(key, bits, buf, out_type, out_at, out_length, count, part, bytes_each):
+def choose_outputs(key, bits, out_type, out_at, out_length, out_payload, count, part, bytes_each):
     """The partition of each output's script; NONE where it can't be spent."""
-    data, k0, k1, shift = window_of(buf), key[0], key[1], np.uint64(64 - bits)
+    data, k0, k1, shift = window_of(out_payload), key[0], key[1], np.uint64(64 - bits)
     for o in range(count):
         kind = out_type[o]
         if kind == _OP_RETURN:
@@ -95,20 +94,20 @@ def deal_txs(txid, first_row, count, part, pool, fill):
 
 
 @njit(cache=True, nogil=True)
-def deal_inputs(buf, in_at, count, part, pool, fill):
+def deal_inputs(outpoint, count, part, pool, fill):
     """Append the inputs' outpoints to their partitions."""
-    data, out = window_of(buf), window_of(pool)
+    data, out = window_of(outpoint), window_of(pool)
     for i in range(count):
         p = part[i]
         if p != NONE:
-            copy_bytes(out, fill[p], data, np.int64(in_at[i]), RECORD)
+            copy_bytes(out, fill[p], data, RECORD * i, RECORD)
             fill[p] += RECORD
 
 
 @njit(cache=True, nogil=True)
-def deal_outputs(buf, out_type, out_at, out_length, count, part, pool, fill, rows_each):
+def deal_outputs(out_type, out_at, out_length, out_payload, count, part, pool, fill, rows_each):
     """Append the outputs' scripts to their partitions and count them (`rows_each` int64[P])."""
-    data, out = window_of(buf), window_of(pool)
+    data, out = window_of(out_payload), window_of(pool)
     for o in range(count):
         p = part[o]
         if p == NONE:
