@@ -98,7 +98,7 @@ def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits, tick: Callable[
         _check_size(video, limits)
         kind: Literal["image", "video"] = "image" if _is_still(container, video) else "video"
         video.codec_context.thread_count = 1
-        video.codec_context.options = {"max_pixels": str(limits.pixels)} | _effort(kind, stage)
+        video.codec_context.options = {"max_pixels": str(limits.pixels)}
         tally = _Tally(
             gap_ms=KEYFRAME_GAP_MS if stage == "keyframe" else 0, size=(video.width, video.height), tick=tick,
             start=video.start_time or 0,
@@ -115,11 +115,6 @@ def _fingerprint(stream: BinaryIO, stage: Stage, limits: Limits, tick: Callable[
     if not tally.frames:
         return MediaResult("failed", facts, reason="damaged", detail=f"{bad_packets} packets, none decodable")
     return MediaResult(kind, facts, tuple(tally.frames))
-
-
-def _effort(kind: str, stage: Stage) -> dict[str, str]:
-    """Keyframes of videos go without smoothing between blocks: a tenth of the work, and at most 2 bits of a hash."""
-    return {"skip_loop_filter": "all"} if kind == "video" and stage == "keyframe" else {}
 
 
 def _main_picture(container: InputContainer) -> VideoStream:

@@ -93,16 +93,22 @@ class Nest:
         self._process.wait()
 
 
+_parenthood: list[int] = []  # what to restore, once for each that asked
+
+
 @contextmanager
 def parent_of_all() -> Iterator[None]:
-    """Be the parent of workers whose own parent ends, for a while."""
+    """Be the parent of workers whose own parent ends, as long as anyone asks for it."""
     libc, before = ctypes.CDLL(None), ctypes.c_int(0)
     libc.prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(before), 0, 0, 0)
+    _parenthood.append(before.value)
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     try:
         yield
     finally:
-        libc.prctl(_PR_SET_CHILD_SUBREAPER, before.value, 0, 0, 0)
+        if len(_parenthood) == 1:
+            libc.prctl(_PR_SET_CHILD_SUBREAPER, _parenthood[0], 0, 0, 0)
+        _parenthood.pop()
 
 
 def main(descriptor: int) -> None:
