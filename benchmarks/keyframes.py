@@ -80,7 +80,7 @@ def main() -> None:
     arguments.add_argument("--peer", required=True)
     arguments.add_argument("--seconds", type=float, default=60)
     arguments.add_argument("--edits-seconds", type=float, default=15)
-    arguments.add_argument("--gop", type=int, default=125)
+    arguments.add_argument("--gop", type=int, default=250)
     arguments.add_argument("--clips", type=int, default=10)
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--work", type=Path, default=Path("build/bench/media"))

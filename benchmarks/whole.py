@@ -1,6 +1,6 @@
 """The whole pass over a tree of videos, against the tools that one would run one after the other.
 
-python benchmarks/whole.py --peer PYTHON [--clips N] [--seconds N] [--copies N] [--keyframe-every N] [--rounds N]
+python benchmarks/whole.py --peer PYTHON [--clips N] [--seconds N] [--copies N] [--gop N] [--rounds N]
        [--work DIR]
 
 `geldspur evidence scan` (four digests, fingerprints of keyframes with their variants, database and log; all its
@@ -36,14 +36,12 @@ def pack_anew(clip: Path, copy: Path, number: int) -> None:
 
 def make_tree(given: argparse.Namespace) -> Path:
     """The clips and their copies, made once."""
-    tree: Path = (
-        given.work / f"tree-{given.clips}-{given.seconds:g}-{given.copies}-{given.grain:g}-{given.keyframe_every}"
-    )
+    tree: Path = given.work / f"tree-{given.clips}-{given.seconds:g}-{given.copies}-{given.grain:g}-{given.gop}"
     tree.mkdir(parents=True, exist_ok=True)
     for seed in range(given.clips):
         clip = tree / f"clip{seed:02}.mp4"
         if not clip.exists():
-            clips.write_clip(clip, seed, given.seconds, given.keyframe_every)
+            clips.write_clip(clip, seed, given.seconds, given.gop)
         for number in range(given.copies):
             copy = tree / f"clip{seed:02}-{number}.mp4"
             if not copy.exists():
