@@ -7,10 +7,8 @@ from typing import Annotated
 import typer
 
 from geldspur.cli.keys import PassphraseFile, passphrase_from
-from geldspur.cli.output import Json, progress, say, show_json
+from geldspur.cli.output import Json, ScanDir, progress, say, show_json
 from geldspur.errors import GeldspurError
-
-ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +90,7 @@ def verify(
         int | None, typer.Option("--seed", metavar="N", help="Draw the sample that an earlier run printed.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="OUT", help="Check a report that was made of the scan.")
+        Path | None, typer.Option("--report", metavar="DIR", help="Check a report that was made of the scan.")
     ] = None,
     as_json: Json = False,
 ) -> None:
