@@ -8,6 +8,8 @@ import typer
 from geldspur.cli.output import Json, LedgerDir, progress, say, show_json
 from geldspur.errors import UsageError
 
+_REFUSED = {"coinjoin": "CoinJoins", "payjoin": "possible PayJoins", "conflict": "between two services"}
+
 app = typer.Typer(help="Which addresses are consistent with one owner, and why.", no_args_is_help=True)
 
 
@@ -21,12 +23,11 @@ def build(ledger: LedgerDir, as_json: Json = False) -> None:
     if as_json:
         show_json(report)
         return
-    refused = {k: v for k, v in report.verdicts.items() if k in ("coinjoin", "payjoin", "conflict")}
+    refused = ", ".join(f"{report.verdicts[label]:,} {name}" for label, name in _REFUSED.items())
     say(
         f"edition {report.edition}: {report.scripts:,} scripts in {report.wallets:,} wallets, of which "
         f"{report.joined_wallets:,} hold several (largest {report.largest:,})\n"
-        f"{report.joins:,} joins by {report.verdicts['co-spend']:,} transactions; joins refused: "
-        + ", ".join(f"{n:,} {name}" for name, n in refused.items())
+        f"{report.joins:,} joins by {report.verdicts['co-spend']:,} transactions; joins refused: {refused}"
     )
 
 
@@ -50,6 +51,8 @@ def why(
     say(answer.sentence)
     for step in answer.steps:
         say(f"  {step.from_name}  and  {step.to_name}\n    signed {step.txid}  (block {step.height:,}, {step.time})")
+    if answer.rule:
+        say(f"rule {answer.rule}: {answer.error_rate}")
     for refused in answer.refused:
         say(f"  refused: {refused.txid} (block {refused.height:,}): {refused.verdict}")
 

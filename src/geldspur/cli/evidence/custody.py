@@ -8,7 +8,7 @@ import typer
 
 from geldspur.cli.keys import PassphraseFile, passphrase_from
 from geldspur.cli.output import Json, ScanDir, progress, say, show_json
-from geldspur.errors import GeldspurError
+from geldspur.errors import GeldspurError, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -101,6 +101,8 @@ def verify(
     from geldspur.evidence.custody import verify as verify_scan
     from geldspur.proof.keys import find_public
 
+    if source is None and (all_files or seed is not None):
+        raise UsageError("--all and --seed say which files of the source to read again", todo="add --source PATH")
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     against = Against(
         key=find_public(key) if key else None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from geldspur.cli.output import Json, progress, say, show_json
-from geldspur.wording import counted
+from geldspur.wording import LIST_KINDS, counted
 
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
@@ -26,7 +26,6 @@ ListKind = Annotated[
     Literal["material", "benign"] | None,
     typer.Option("--kind", help="What the file lists: reported material, or known harmless files."),
 ]
-KINDS = {"material": "reported material", "benign": "known harmless files"}
 _MOST_CATEGORIES = 20
 
 
@@ -80,7 +79,7 @@ def _show(found: "HashList", as_json: bool) -> None:
     if as_json:
         show_json(_facts(found))
         return
-    say(f"{found.name}: {found.format}, {counted(found.entries, 'entry', 'entries')}, {KINDS[found.kind]}")
+    say(f"{found.name}: {found.format}, {counted(found.entries, 'entry', 'entries')}, {LIST_KINDS[found.kind]}")
     say(f"file      {found.file_name}, SHA-256 {found.sha256.hex()}")
     said = [f"version {found.version}" if found.version else "", f"made {found.made}" if found.made else ""]
     said += [f"categories by the scheme {found.scheme}" if found.scheme else ""]

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geldspur.cli.evidence.lists import KINDS, ListFormat, ListKind
+from geldspur.cli.evidence.lists import ListFormat, ListKind
 from geldspur.cli.output import Json, ScanDir, progress, say, show_json
-from geldspur.wording import counted
+from geldspur.wording import LIST_KINDS, counted
 
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
@@ -82,9 +82,8 @@ def _show(report: "MatchReport") -> None:
 
 
 def _show_list(result: "ListResult") -> None:
-    say(
-        f"\n{result.name} ({KINDS[result.kind]}, {counted(result.entries, 'entry', 'entries')}, sha256 {result.sha256})"
-    )
+    entries = counted(result.entries, "entry", "entries")
+    say(f"\n{result.name} ({LIST_KINDS[result.kind]}, {entries}, sha256 {result.sha256})")
     for found in result.methods:
         if found.entries:
             say(f"  {_told(found)}")
