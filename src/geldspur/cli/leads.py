@@ -94,11 +94,16 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a package with the same file that travels inside it."""
+    from geldspur.errors import UsageError
     from geldspur.proof import verifier
 
-    arguments = [
-        str(package),
-        *(["--headers", str(headers)] if headers else []),
-        *(["--json"] if as_json else []),
-    ]
-    raise typer.Exit(verifier.main(arguments))
+    try:
+        report = verifier.verify(str(package), str(headers) if headers else None)
+    except verifier.WrongUse as error:
+        raise UsageError(str(error), todo="see geldspur verify --help") from error
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        verifier.print_report(report)
+    if not report.verified:
+        raise typer.Exit(1)
