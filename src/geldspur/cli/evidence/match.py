@@ -120,6 +120,7 @@ def _show_errors(report: "MatchReport") -> None:
     from geldspur.evidence.matching.error import interval
 
     if not report.errors:
+        say("\nerror of the methods: not measured now")
         return
     say("\nmeasured error (wrong of tried, 95 % interval)")
     plain = Counter(trial.method for trial in report.errors if trial.wrong == trial.tried)
