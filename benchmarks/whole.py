@@ -1,6 +1,7 @@
 """The whole pass over a tree of videos, against the tools that one would run one after the other.
 
-python benchmarks/whole.py --peer PYTHON [--clips N] [--seconds N] [--copies N] [--rounds N] [--work DIR]
+python benchmarks/whole.py --peer PYTHON [--clips N] [--seconds N] [--copies N] [--keyframe-every N] [--rounds N]
+       [--work DIR]
 
 `geldspur evidence scan` (four digests, fingerprints of keyframes with their variants, database and log; all its
 processes, their start included) takes turns with `hashdeep -j2 -c md5,sha1,sha256 -r` followed by vpdq 0.2.5 at one
@@ -35,12 +36,14 @@ def pack_anew(clip: Path, copy: Path, number: int) -> None:
 
 def make_tree(given: argparse.Namespace) -> Path:
     """The clips and their copies, made once."""
-    tree: Path = given.work / f"tree-{given.clips}-{given.seconds:g}-{given.copies}-{given.grain:g}"
+    tree: Path = (
+        given.work / f"tree-{given.clips}-{given.seconds:g}-{given.copies}-{given.grain:g}-{given.keyframe_every}"
+    )
     tree.mkdir(parents=True, exist_ok=True)
     for seed in range(given.clips):
         clip = tree / f"clip{seed:02}.mp4"
         if not clip.exists():
-            clips.write_clip(clip, seed, given.seconds, 125)
+            clips.write_clip(clip, seed, given.seconds, given.keyframe_every)
         for number in range(given.copies):
             copy = tree / f"clip{seed:02}-{number}.mp4"
             if not copy.exists():
@@ -56,6 +59,12 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--copies", type=int, default=4)
+    parser.add_argument(
+        "--keyframe-every",
+        type=int,
+        default=250,
+        help="frames from one keyframe to the next, at most; libx264's own: 250",
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("build/bench/whole"))
     parser.add_argument("--grain", type=float, default=2.0, help="noise of each frame; it sets the clips' bit rate")

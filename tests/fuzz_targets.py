@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from geldspur.bitcoin import kernels
+from geldspur.bitcoin import kernels, script_kernels
 from geldspur.bitcoin.addresses import AddressError, decode, encode
 from geldspur.bitcoin.batch import Batch
 from geldspur.bitcoin.headers import HEADER_SIZE
@@ -32,7 +32,7 @@ def script(data: bytes) -> None:
     """Type and payload say all of a script, in Python and in the kernel."""
     kind, payload = classify(data)
     assert script_of(kind, payload) == data
-    answers = {kernels.classify(np.frombuffer(data + tail, np.uint8), 0, len(data)) for tail in BEHIND}
+    answers = {script_kernels.classify(np.frombuffer(data + tail, np.uint8), 0, len(data)) for tail in BEHIND}
     ((number, start, end),) = answers
     assert (number, data[start:end]) == (int(kind), payload)
 

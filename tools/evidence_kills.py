@@ -3,9 +3,9 @@
 python tools/evidence_kills.py [--kills N] [--seed S] [--work DIR] [--fingerprints]
 
 Each round makes a tree of small files, some of which are damaged archives and cut or garbled videos, scans it once in
-peace, and then again while it is killed: the scan itself, or one of its workers. At the end of a round the rows must
-be those of the scan in peace, the log's chain whole and equal to the rows, and the sum closed. One process forks each
-scan, so that a kill costs no start of Python.
+peace, and then again while it is killed: the scan itself, or one of its other processes. At the end of a round the
+rows must be those of the scan in peace, the log's chain whole and equal to the rows, and the sum closed. One process
+forks each scan, so that a kill costs no start of Python.
 """
 
 import argparse
@@ -77,11 +77,11 @@ def in_child(source: Path, out: Path, workers: int, fingerprints: bool) -> int:
 
 
 def killed(child: int, chance: random.Random, seconds: float) -> bool:
-    """Kill it, or first one of its workers, after a while; was it still running?"""
+    """Kill it, or first a worker or what those are forked from, after a while; was it still running?"""
     time.sleep(seconds * chance.random() ** 1.5 * 0.8)
     if chance.random() < 0.3:
-        for worker in Path(f"/proc/{child}/task/{child}/children").read_text().split()[:1]:
-            os.kill(int(worker), signal.SIGKILL)  # a child of our own child, which has not been waited for
+        if others := Path(f"/proc/{child}/task/{child}/children").read_text().split():
+            os.kill(int(chance.choice(others)), signal.SIGKILL)  # of our own child, which has not waited for it
         time.sleep(chance.uniform(0, seconds / 4))
     os.kill(child, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL

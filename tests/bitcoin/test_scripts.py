@@ -72,10 +72,10 @@ _NEAR_MISSES = st.lists(
 def test_the_bulk_kernel_sees_every_script_as_the_plain_rules_do(script: bytes) -> None:
     import numpy as np
 
-    from geldspur.bitcoin import kernels
+    from geldspur.bitcoin import script_kernels
 
     before = b"\x51\x21"
     buffer = np.frombuffer(before + script + b"\xae\xac", dtype=np.uint8)
-    script_type, start, end = kernels.classify(buffer, len(before), len(before) + len(script))
+    script_type, start, end = script_kernels.classify(buffer, len(before), len(before) + len(script))
     assert (ScriptType(script_type), buffer[start:end].tobytes()) == classify(script)
     assert script_of(*classify(script)) == script

@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from geldspur.proof.chainlog import breaks
+from geldspur.proof.chainlog import breaks, canonical
 
 PROGRAM = [sys.executable, "-c", "from geldspur.cli import main; main()"]
 
@@ -90,7 +90,8 @@ def log_of(out: Path) -> list[dict[str, Any]]:
 
 
 def log_agrees_with_rows(out: Path) -> None:
-    """Each file has one record, which says what its row says; each content's media are as last logged."""
+    """Each file has one record, which says what its row says, canonically; each content's media are as last logged."""
+    assert all(canonical(json.loads(event)) == event for (event,) in rows(out, "SELECT event FROM log"))
     logged: dict[tuple[str, int], tuple[Any, ...]] = {}
     media: dict[str, str] = {}
     for record in log_of(out):

@@ -43,7 +43,7 @@ def test_the_workers_end_with_the_scan(tmp_path):
         file.truncate(1 << 42)
     command = [*PROGRAM, "evidence", "scan", tree, "--out", tmp_path / "scan", "--no-fingerprints", "--workers", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    workers = _children(process.pid, 2)
+    workers = _children(process.pid, 3)  # two, and what they are forked from
     process.send_signal(signal.SIGKILL)
     process.wait()
     until = time.monotonic() + 20

@@ -144,3 +144,13 @@ def test_a_decoder_that_crashes_costs_a_file_its_fingerprints_only(tmp_path, mon
     assert rows(tmp_path / "scan", "SELECT count(*) FROM content WHERE media = 'pending'") == [(0,)]
     assert result.counts.archives == {"listed": 1}
     log_agrees_with_rows(tmp_path / "scan")
+
+
+def test_what_workers_are_forked_from_may_die_without_cost():
+    with Pool(obedient, 1, "context") as pool:
+        assert _all(pool, ["one"]) == {"one": ("done", ("context", "one"))}
+        os.kill(pool._nest._process.pid, signal.SIGKILL)
+        pool._nest._process.wait()
+        ends = _all(pool, ["two", "crash", "three"])
+    assert ends["crash"] == ("lost", ("crashed", "signal 11 (SIGSEGV)"))
+    assert (ends["two"][0], ends["three"]) == ("done", ("done", ("context", "three")))

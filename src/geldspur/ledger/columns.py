@@ -73,7 +73,7 @@ class Ahead:
         mapping = getattr(base, "_mmap", None)
         self._advise = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_WILLNEED") else None
         self._row = column.strides[0]
-        self._asked = bytearray(0 if self._advise is None else len(mapping) // mmap.PAGESIZE + 1)
+        self._asked = bytearray(0 if mapping is None else len(mapping) // _PAGE + 1)
         """A byte a page, 1 once the page was asked for; memory holds only what is touched of it."""
 
     def __call__(self, first: int, count: int = 1) -> None:

@@ -108,9 +108,9 @@ class Ledger:
         ahead = ("script_type", "script_at", "out_value", "out_spender") if for_look_ups else ()
         self._gone = gone(self.out_spender.dtype)
         # One element of a memory view comes as a Python integer, in a third of the time that numpy's takes.
-        self._kind_of, self._payload_at = memoryview(self.script_type), memoryview(self.script_at)
-        self._payloads = memoryview(self.script_payload)
-        self._value_of, self._spender_of = memoryview(self.out_value), memoryview(self.out_spender)
+        self._kind_of, self._payload_at = self.script_type.data, self.script_at.data
+        self._payloads = self.script_payload.data
+        self._value_of, self._spender_of = self.out_value.data, self.out_spender.data
         self._ahead = {name: Ahead(column[name]) for name in ahead}
 
     @cached_property

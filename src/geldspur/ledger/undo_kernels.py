@@ -7,7 +7,7 @@ CompressAmount and ScriptCompression (src/compressor.h, src/compressor.cpp).
 import numpy as np
 from numba import njit
 
-from geldspur.bitcoin.kernels import classify
+from geldspur.bitcoin.script_kernels import classify
 
 OK = 0
 TRUNCATED = 1

@@ -35,6 +35,11 @@ class DeepTask(NamedTuple):
     member: tuple[bytes, int] | None
 
 
+def prepare(_: Source) -> None:
+    """Load the kernels, in the process that workers are forked from."""
+    warm()
+
+
 def make_handler(source: Source) -> Handler:
     """The function that a worker serves tasks with."""
     return _Handler(source)

@@ -16,6 +16,7 @@ from geldspur.evidence.scan.messages import Job, Outcome
 
 BLOCK = 256 << 10  # stays in the second-level cache while four digests go over it
 BIG = 4 << 20  # from here on MD5, half of all the work, runs in a thread of its own
+LARGE = 16 << 20  # below, a file's MD5 may be computed beside those of others (`lanes`)
 _BIG_BLOCK = 1 << 20
 HEAD = 4096  # first bytes, by which archives and media are told
 
@@ -53,18 +54,18 @@ class Reader:
 
     def read_small(self, stream: BinaryIO, room: memoryview) -> tuple[Digests | None, bytes, OSError | None, int]:
         """As `read`, but the content stays in `room` and MD5 is left open (b""); it reads no further than `room`."""
-        total = 0
+        total, hashes = 0, (hashlib.sha1(usedforsecurity=False), hashlib.sha256(), blake3())
         try:
-            while total < len(room) and (count := stream.readinto(room[total:])):  # type: ignore[attr-defined]
+            while count := stream.readinto(room[total : total + BLOCK]):  # type: ignore[attr-defined]
+                for one in hashes:
+                    one.update(room[total : total + count])
                 total += count
+                if self._tell is not None:
+                    self._tell(count)
         except OSError as error:
             return None, b"", error, total
-        block = room[:total]
-        if self._tell is not None:
-            self._tell(total)
-        sha1 = hashlib.sha1(block, usedforsecurity=False).digest()
-        digests = Digests(total, b"", sha1, hashlib.sha256(block).digest(), blake3(block).digest())
-        return digests, bytes(block[:HEAD]), None, total
+        digests = Digests(total, b"", *(one.digest() for one in hashes))
+        return digests, bytes(room[: min(HEAD, total)]), None, total
 
     def read(
         self, stream: BinaryIO, size: int | None, keep: int = 0, most: int | None = None
@@ -121,6 +122,13 @@ def difference(job: Job, stream: BinaryIO) -> str | None:
     try:
         now = os.fstat(stream.fileno())
     except (OSError, io.UnsupportedOperation):
+        return None
+    if (job.size, job.modified_ns, job.changed_ns, job.inode) == (
+        now.st_size,
+        now.st_mtime_ns,
+        now.st_ctime_ns,
+        now.st_ino,
+    ):
         return None
     pairs = (
         ("size", job.size, now.st_size),

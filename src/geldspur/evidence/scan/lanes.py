@@ -7,17 +7,24 @@ import numpy as np
 
 from geldspur.evidence.scan.kernels import md5_many
 
-CAPACITY = (16 << 20) + (4 << 20)
+CAPACITY = (128 << 20) + (4 << 20)  # of address space; memory is taken as far as files need it
+FEWEST = 8  # files from which on it is quicker
+_EVEN = 4  # times the largest file, that all of them hold: sixteen lanes take as long as the longest of them
 
 
 class Lanes:
     """The files at hand, in one buffer."""
 
     def __init__(self) -> None:
-        self._data = np.zeros(CAPACITY, np.uint8)
+        self._data = np.zeros(CAPACITY, np.uint8)  # not touched yet
         self._view = memoryview(self._data.data)
         self._end = 0
         md5_many(self._data, np.zeros(1, np.int64), np.zeros(1, np.int64))  # loads or compiles the kernel now
+
+    @staticmethod
+    def pay(sizes: Sequence[int]) -> bool:
+        """Is it quicker than one after the other?"""
+        return len(sizes) >= FEWEST and sum(sizes) >= _EVEN * max(sizes)
 
     def clear(self) -> None:
         """Begin with the next task."""

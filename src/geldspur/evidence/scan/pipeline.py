@@ -49,12 +49,13 @@ def scan(
     with new_or_unfinished(out) as store:
         options = {"fingerprints": fingerprints}
         warnings = _begin(store, source, options)
-        if not store.db.execute("SELECT 1 FROM about WHERE key = 'walked'").fetchone():
-            record_walk(store, source.walk(), progress)
-        elif _is_finished(store):
+        if _is_finished(store):
             seal_after_work(store)  # a kill may have come between the end of the scan and its seal
             return Scanned(count(store.db), True, warnings, differences(store, source.walk()))
-        Run(store, source, fingerprints, progress).go(workers or os.cpu_count() or 1)
+        with Run(store, source, fingerprints, progress) as run:
+            if not store.db.execute("SELECT 1 FROM about WHERE key = 'walked'").fetchone():
+                record_walk(store, run.watched(source.walk()), progress)
+            run.go(workers or os.cpu_count() or 1)
         counts = _finish(store)
         seal_after_work(store)
         return Scanned(counts, False, warnings)

@@ -4,12 +4,13 @@ import json
 from collections import deque
 from collections.abc import Iterator
 
-from geldspur.evidence.scan.digests import BIG
+from geldspur.evidence.scan.digests import LARGE
 from geldspur.evidence.scan.links import Links, Settled
 from geldspur.evidence.scan.messages import ArchiveTask, DigestTask, FingerprintTask, Job, Outcome
 from geldspur.evidence.store import ScanStore
 
 _BATCH_FILES, _BATCH_BYTES = 64, 16 << 20  # in one message; small enough that workers end together
+_LARGE_FILES, _LARGE_BYTES = 8, 128 << 20  # fewer files may hold more, for their MD5 side by side
 _PAGE = 4096
 _HOLES = 1 << 40  # bytes of a file that are not on the disk, from which on it is read after all others
 _JOB = "id, path, place, size, modified_ns, changed_ns, inode, ordinal"
@@ -66,7 +67,8 @@ class Plan:
         size = 0
         for job in self._to_read():
             much = job.size or 0
-            if batch and (len(batch) == _BATCH_FILES or size + much > _BATCH_BYTES or much >= BIG):
+            most = _BATCH_BYTES if len(batch) >= _LARGE_FILES else _LARGE_BYTES
+            if batch and (len(batch) == _BATCH_FILES or size + much > most or much >= LARGE):
                 yield DigestTask(tuple(batch))
                 batch, size = [], 0
             batch.append(job)

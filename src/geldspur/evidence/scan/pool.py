@@ -14,35 +14,22 @@ import os
 import select
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
 from geldspur.errors import GeldspurError
+from geldspur.evidence.scan.nest import Nest, parent_of_all
 from geldspur.evidence.scan.wire import Inbox, send
 from geldspur.evidence.scan.worker import Handler
 
-_CODE = "import sys; from geldspur.evidence.scan.worker import main; main(int(sys.argv[1]))"
 _AHEAD = 2  # tasks a worker holds, so that it needn't wait for the next while results are written
+_END_SECONDS = 5.0
 _START_SECONDS = 900.0  # the first start after an upgrade compiles kernels
-
-
-def python(code: str) -> list[str]:
-    """The command that runs code in a Python of its own, from `environment()`'s folders only.
-
-    -P: never import from the working directory, which may be the evidence; -B: leave no compiled files.
-    """
-    return [sys.executable, "-P", "-B", "-c", code]
-
-
-def environment() -> dict[str, str]:
-    """Ours, with the folders that this process imports from."""
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,23 +55,16 @@ class Event:
 
 
 class _Worker:
-    def __init__(self, first: Any) -> None:
-        ours, theirs = socket.socketpair()
-        self.process = subprocess.Popen(  # noqa: S603
-            [*python(_CODE), str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        theirs.close()
-        self.socket = ours
+    def __init__(self, fork: Callable[[socket.socket], None]) -> None:
+        self.socket, theirs = socket.socketpair()
+        with theirs:
+            fork(theirs)
+        self.process: int | None = None  # until it tells
         self.tasks: deque[Task] = deque()  # the first one runs
         self.ready = False
         self.heard = time.monotonic()
-        self.tell(first)
-        self._inbox = Inbox(ours.fileno())
+        self.socket.setblocking(False)
+        self._inbox = Inbox(self.socket.fileno())
 
     def tell(self, message: Any) -> None:
         self.socket.setblocking(True)
@@ -105,33 +85,56 @@ class _Worker:
 
     def end(self) -> str:
         """Kill it if it lives; says how it ended."""
-        self.process.kill()
-        self.socket.close()
+        self.socket.close()  # which ends one that has not told its number yet
+        if self.process is None:
+            return "before it had begun"
         try:
-            code = self.process.wait(5)
-        except subprocess.TimeoutExpired:  # the kernel waits for a device, and will end it then
-            return "hung in the kernel"
+            os.kill(self.process, signal.SIGKILL)
+            until = time.monotonic() + _END_SECONDS
+            while not (ended := os.waitpid(self.process, os.WNOHANG))[0]:
+                if time.monotonic() > until:  # the kernel waits for a device, and will end it then
+                    return "hung in the kernel"
+                time.sleep(0.001)
+        except (ProcessLookupError, ChildProcessError):  # a kernel that gave it another parent
+            return "how is not known"
+        code = os.waitstatus_to_exitcode(ended[1])
         return f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
 
 
 class Pool:
     """See the module."""
 
-    def __init__(self, make_handler: Callable[[Any], Handler], count: int, context: Any) -> None:
-        self._first = (make_handler.__module__, make_handler.__name__, context)
-        self._workers = [_Worker(self._first) for _ in range(count)]
+    def __init__(
+        self, make_handler: Callable[[Any], Handler], count: int, context: Any, nest: Nest | None = None
+    ) -> None:
+        """`nest`: one that was started early, for the same module; the pool ends it."""
+        self._made_by, self._context = make_handler, context
+        self._nest = nest or Nest(make_handler.__module__)
+        self._workers: list[_Worker] = []
+        self._count = count
+        self._parent = ExitStack()
         self.confined: dict[str, int | bool] | None = None  # what the first worker ready said it has given up
 
     def __enter__(self) -> "Pool":
         """Use it in a `with` statement: no worker outlives that."""
+        self._parent.enter_context(parent_of_all())
+        self._workers = [_Worker(self._fork) for _ in range(self._count)]
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """End all workers, whatever they do."""
-        for worker in self._workers:
-            worker.end()
+        with self._parent:
+            self._nest.end()
+            for worker in self._workers:
+                worker.end()
+
+    def _fork(self, end: socket.socket) -> None:
+        if not self._nest.fork(self._made_by.__name__, self._context, end):
+            self._nest.end()
+            self._nest = Nest(self._made_by.__module__)
+            self._nest.fork(self._made_by.__name__, self._context, end)
 
     @property
     def busy(self) -> bool:
@@ -179,7 +182,9 @@ class Pool:
     def _understood(self, worker: _Worker, message: Any) -> list[Event]:
         what, _, content = message
         worker.heard = time.monotonic()
-        if what == "ready":
+        if what == "forked" and worker.process is None and isinstance(content, int):
+            worker.process = content
+        elif what == "ready":
             worker.ready = True
             self.confined = content if self.confined is None else self.confined
         elif what == "broken":
@@ -198,7 +203,7 @@ class Pool:
         if not worker.ready:
             raise GeldspurError(f"a worker process ended before it began to work: {ended}")
         words = f"nothing heard for {seconds:.0f} s" if reason == "time" else ended
-        fresh = self._workers[number] = _Worker(self._first)
+        fresh = self._workers[number] = _Worker(self._fork)
         lost = [Event("lost", worker.tasks.popleft(), (reason, words))] if worker.tasks else []
         for task in worker.tasks:
             fresh.tasks.append(task)

@@ -4,7 +4,7 @@ import subprocess
 
 from geldspur import kernelcache
 from geldspur.errors import GeldspurError
-from geldspur.evidence.scan.pool import environment, python
+from geldspur.evidence.scan.nest import environment, python
 
 _COMPILE = """
 from geldspur.evidence.media.pdq import warm

@@ -1,4 +1,8 @@
-"""From what workers tell to rows and log records, always both in one transaction."""
+"""From what workers tell to rows and log records, always both in one transaction.
+
+A scan spends as much on a small file's rows as on its digests. So they are collected and written many at a time, and
+the records of files are put together here as the log's encoder would write them.
+"""
 
 import sqlite3
 from dataclasses import dataclass
@@ -10,6 +14,14 @@ from geldspur.evidence.scan.walk import as_words, insert
 from geldspur.evidence.store import ScanStore
 
 _STAGE = "keyframe"
+_OPENED = "time of last access may move"
+_INSERT_CONTENT = """
+INSERT INTO content (size, md5, sha1, sha256, blake3, media, media_reason) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (sha256, size) DO NOTHING
+"""
+_UPDATE_ENTRY = """
+UPDATE entry SET state = ?, reason = ?, detail = ?, errno = ?, error_offset = ?, content = ?, members = ? WHERE id = ?
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +37,14 @@ class Recorded:
 
 
 class Recorder:
-    """Writes rows and records; call its methods inside `store.change()`."""
+    """Writes rows and records; call its methods inside `store.change()`, and `flush` after some calls of `file`."""
 
     def __init__(self, store: ScanStore, fingerprints: bool) -> None:
         self._store = store
         self._fingerprints = fingerprints
+        self._cursor = store.db.cursor()
+        self._rows: list[tuple[str | int | None, ...]] = []
+        self._events: list[tuple[str, str]] = []
 
     @property
     def _db(self) -> sqlite3.Connection:
@@ -38,9 +53,7 @@ class Recorder:
     def file(self, job: Job, outcome: Outcome, same_as: bytes | None = None) -> Recorded:
         """What reading one walked file gave. `same_as`: another name of the same inode, which was read for both."""
         recorded = self._content(outcome)
-        self._db.execute(
-            "UPDATE entry SET state = ?, reason = ?, detail = ?, errno = ?, error_offset = ?, content = ?, members = ?"
-            " WHERE id = ?",
+        self._rows.append(
             (
                 "unreadable" if outcome.digests is None else "hashed",
                 outcome.reason,
@@ -50,10 +63,19 @@ class Recorder:
                 recorded.content,
                 "pending" if outcome.archive and same_as is None else None,
                 job.entry,
-            ),
+            )
         )
         self._log_file(job.path, job.ordinal, job.size, outcome, same_as)
         return recorded
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        if self._rows:
+            self._db.executemany(_UPDATE_ENTRY, self._rows)
+            self._rows.clear()
+        if self._events:
+            self._store.log_halves(self._events)
+            self._events.clear()
 
     def member(self, archive: bytes, parent: int, told: MemberOutcome) -> tuple[int, Recorded]:
         """A member of an archive, as the row of its final state; returns the row and what it led to."""
@@ -81,6 +103,7 @@ class Recorder:
         )
         if found.kind != "directory":
             self._log_file(path, told.ordinal, found.size, outcome, None, state)
+        self.flush()
         return entry, recorded
 
     def media(self, content: int, result: MediaResult) -> None:
@@ -141,12 +164,11 @@ class Recorder:
         if digests is None:
             return Recorded(None)
         media, reason = self._first_state(digests, outcome.media)
-        row = self._db.execute(
-            "INSERT INTO content (size, md5, sha1, sha256, blake3, media, media_reason) VALUES (?, ?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (sha256, size) DO NOTHING RETURNING id",
+        cursor = self._cursor.execute(
+            _INSERT_CONTENT,
             (digests.size, digests.md5, digests.sha1, digests.sha256, digests.blake3, media, reason),
-        ).fetchone()
-        if row is None:
+        )
+        if cursor.rowcount != 1:  # it is there
             content, media, reason = self._db.execute(
                 "SELECT id, media, media_reason FROM content WHERE sha256 = ? AND size = ?",
                 (digests.sha256, digests.size),
@@ -154,8 +176,9 @@ class Recorder:
             again = bool(outcome.media) and (media == "other" or reason == "size") and digests.size > 0
             return Recorded(content, media == "pending" or again, again)
         if media == "other":
-            self._store.log("fingerprints", sha256=digests.sha256, media="other", frames=0)
-        return Recorded(row[0], media == "pending")
+            before = '{"frames":0,"kind":"fingerprints","media":"other","seq":'
+            self._events.append((before, f',"sha256":"{digests.sha256.hex()}",'))
+        return Recorded(cursor.lastrowid, media == "pending")
 
     def _first_state(self, digests: Digests, media: bool | None) -> tuple[str, str | None]:
         if not self._fingerprints:
@@ -165,6 +188,10 @@ class Recorder:
     def _log_file(
         self, path: bytes, ordinal: int, size: int | None, outcome: Outcome, same_as: bytes | None, state: str = ""
     ) -> None:
+        if outcome.digests is not None and same_as is None:
+            self._events.append(_halves(path, ordinal, size, outcome.digests, outcome.touched))
+            return
+        self.flush()  # records stand in order
         told: dict[str, bytes | str | int] = {}
         if (digests := outcome.digests) is not None:
             state = "hashed"
@@ -175,8 +202,20 @@ class Recorder:
         if same_as is not None:
             told["same_as"] = same_as
         if outcome.touched:
-            told["opened"] = "time of last access may move"
+            told["opened"] = _OPENED
         self._store.log("file", path=path, ordinal=ordinal, state=state or "unreadable", size=size, **told)
+
+
+def _halves(path: bytes, ordinal: int, size: int | None, digests: Digests, touched: bool) -> tuple[str, str]:
+    """The record of a hashed file before and behind its number, in canonical JSON."""
+    opened = f'"opened":"{_OPENED}",' if touched else ""
+    known = "null" if size is None else f"{size:d}"
+    before = (
+        f'{{"blake3":"{digests.blake3.hex()}","kind":"file","md5":"{digests.md5.hex()}",{opened}'
+        f'"ordinal":{ordinal:d},"path":"{path.hex()}","seq":'
+    )
+    behind = f',"sha1":"{digests.sha1.hex()}","sha256":"{digests.sha256.hex()}","size":{known},"state":"hashed",'
+    return before, behind
 
 
 def _frames_sha256(result: MediaResult) -> str:

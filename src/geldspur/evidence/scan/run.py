@@ -1,12 +1,13 @@
 """One run over what is left: work to the workers, and what they tell into rows, in small transactions."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
-from geldspur.evidence.model import MediaResult
+from geldspur.evidence.model import Found, MediaResult
 from geldspur.evidence.scan.messages import (
     ArchiveTask,
     DigestTask,
@@ -16,6 +17,7 @@ from geldspur.evidence.scan.messages import (
     Outcome,
     Refusal,
 )
+from geldspur.evidence.scan.nest import Nest
 from geldspur.evidence.scan.plan import Plan
 from geldspur.evidence.scan.pool import Event, Pool, Task
 from geldspur.evidence.scan.ready import compile_kernels, is_ready
@@ -83,8 +85,7 @@ class Run:
     def __init__(self, store: ScanStore, source: Source, fingerprints: bool, progress: Progress) -> None:
         self._store = store
         self._plan = Plan(store)
-        # numba, which decoding needs anyway, takes half a second of each worker
-        self._context = Context(source, fingerprints, fingerprints or self._plan.bytes_left() > _WORTH_A_KERNEL)
+        self._source = source
         self._recorder = Recorder(store, fingerprints)
         self._progress = progress
         self._batches = Batches(store)
@@ -92,14 +93,49 @@ class Run:
         self._decoding: set[int] = set()  # contents that someone fingerprints or has fingerprinted in this run
         self._listings: dict[int, _Listing] = {}
 
+    def __enter__(self) -> "Run":
+        """Begin to load what the workers will need, while the source is walked."""
+        if self._decodes:
+            self._be_ready()
+        self._nest = Nest(make_handler.__module__)
+        if self._decodes:
+            self._nest.prepare(self._context(side_by_side=True))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what was begun."""
+        self._nest.end()
+
+    def watched(self, listing: Iterable[Found]) -> Iterator[Found]:
+        """The listing as it is; kernels that pay by the bytes to read are loaded as soon as there are enough."""
+        size, enough = 0, self._decodes
+        for found in listing:
+            size += found.size or 0
+            if not enough and size > _WORTH_A_KERNEL:
+                enough = True
+                if is_ready():
+                    self._nest.prepare(self._context(side_by_side=True))
+            yield found
+
+    def _context(self, *, side_by_side: bool) -> Context:
+        return Context(self._source, self._decodes, side_by_side)
+
+    def _be_ready(self) -> None:
+        if not is_ready():
+            with self._progress.task("compile kernels, once", None, "kernels"):
+                compile_kernels()
+
     def go(self, workers: int) -> None:
         """Do all that is left."""
         self._plan.resume(self._decodes)
-        if self._context.side_by_side and not is_ready():
-            with self._progress.task("compile kernels, once", None, "kernels"):
-                compile_kernels()
+        # numba, which decoding needs anyway, takes half a second to load
+        context = self._context(side_by_side=self._decodes or self._plan.bytes_left() > _WORTH_A_KERNEL)
+        if context.side_by_side:
+            self._be_ready()
         with (
-            Pool(make_handler, workers, self._context) as self._pool,
+            Pool(make_handler, workers, context, self._nest) as self._pool,
             self._progress.task("read", self._plan.bytes_left(), "B") as self._bar,
             self._batches.finished(),
         ):
@@ -107,6 +143,7 @@ class Run:
             while self._hand_out() or self._pool.busy:
                 for event in self._pool.events(_SECONDS / 2):
                     self._heard(event)
+                    self._recorder.flush()
                 if self._pool.confined and not told:
                     self._batches.begin()
                     self._store.log("workers", count=workers, confined=self._pool.confined)
@@ -127,6 +164,7 @@ class Run:
         for link in self._plan.settled():
             self._batches.begin()
             self._recorder.file(link.job, link.outcome, link.same_as)
+        self._recorder.flush()
 
     def _heard(self, event: Event) -> None:
         match event.task.payload:

@@ -3,12 +3,12 @@
 import io
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from geldspur.evidence.media import confine, maybe_media
-from geldspur.evidence.model import MediaResult
-from geldspur.evidence.scan.digests import BIG, HEAD, Reader, difference, digest_file
+from geldspur.evidence.model import Digests, MediaResult
+from geldspur.evidence.scan.digests import HEAD, LARGE, Reader, difference, digest_file
 from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.messages import (
     ArchiveTask,
@@ -25,7 +25,6 @@ from geldspur.evidence.sources.archives import Member, is_archive, members, stre
 from geldspur.evidence.sources.base import Source
 
 _SPEAK_SECONDS = 0.25
-_FEWEST_LANES = 8  # small files in a task from which on MD5 side by side is quicker
 _MEMORY = 4 << 30  # of address space for one worker's decoding
 MEMBER_IN_MEMORY = 256 << 20  # larger members of archives, where they can't be read twice, are not decoded
 
@@ -37,6 +36,14 @@ class Context:
     source: Source
     fingerprints: bool
     side_by_side: bool = False
+
+
+def prepare(context: Context) -> None:
+    """Load what workers of such a context need, in the process that they are forked from."""
+    if context.fingerprints:
+        _decoder()
+    if context.side_by_side:
+        _lanes()
 
 
 def make_handler(context: Context) -> Handler:
@@ -76,21 +83,22 @@ class _Handler:
         return count
 
     def _digests(self, task: DigestTask) -> list[Outcome]:
-        lanes = self._lanes if len(task.jobs) >= _FEWEST_LANES else None
-        if lanes is None:
+        lanes = self._lanes
+        if lanes is None or not lanes.pay([job.size for job in task.jobs if job.size and job.size < LARGE]):
             return [self._digest(job) for job in task.jobs]
         lanes.clear()
         outcomes: list[Outcome] = []
         open_md5: dict[int, tuple[int, int]] = {}  # of the outcomes by number: where the content lies
         for number, job in enumerate(task.jobs):
-            place = lanes.room(job.size) if job.size is not None and job.size < BIG else None
+            place = lanes.room(job.size) if job.size is not None and job.size < LARGE else None
             outcomes.append(self._digest(job, place[1] if place else None))
             if place and (digests := outcomes[-1].digests) is not None:
                 open_md5[number] = place[0], digests.size
         for number, md5 in zip(open_md5, lanes.md5(list(open_md5.values())), strict=True):
-            digests = outcomes[number].digests
-            assert digests is not None
-            outcomes[number] = outcomes[number]._replace(digests=replace(digests, md5=md5))
+            one = outcomes[number].digests
+            assert one is not None
+            whole = Digests(one.size, md5, one.sha1, one.sha256, one.blake3)
+            outcomes[number] = outcomes[number]._replace(digests=whole)
         return outcomes
 
     def _digest(self, job: Job, room: memoryview | None = None) -> Outcome:

@@ -4,6 +4,7 @@ import json
 import sqlite3
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from geldspur.evidence.model import Found
 from geldspur.evidence.names import shown
@@ -90,12 +91,16 @@ def record_walk(store: ScanStore, listing: Iterable[Found], progress: Progress) 
 
 
 def _add(store: ScanStore, db: sqlite3.Connection, found: Found) -> None:
-    last = db.execute("SELECT max(ordinal) FROM entry WHERE path = ?", (found.path,)).fetchone()[0]
-    ordinal = 0 if last is None else last + 1
     state, reason, errno, detail = _state(found)
-    insert(
-        db, found, path=found.path, ordinal=ordinal, parent=None, state=state, reason=reason, detail=detail, errno=errno
+    listed = partial(
+        insert, db, found, path=found.path, parent=None, state=state, reason=reason, detail=detail, errno=errno
     )
+    ordinal = 0
+    try:
+        listed(ordinal=ordinal)
+    except sqlite3.IntegrityError:  # the path is there: deleted entries repeat names
+        ordinal = db.execute("SELECT max(ordinal) FROM entry WHERE path = ?", (found.path,)).fetchone()[0] + 1
+        listed(ordinal=ordinal)
     if reason is not None:
         kind = "directory" if found.kind == "directory" else "file"
         told = {"reason": reason} | ({} if errno is None else {"errno": errno})

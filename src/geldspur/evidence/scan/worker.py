@@ -1,10 +1,7 @@
 """The worker process: takes one task after the other, and dies with the scan that started it."""
 
-import importlib
 import os
 import queue
-import signal
-import sys
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -45,15 +42,13 @@ class Talk:
                 return content
 
 
-def main(descriptor: int) -> None:
+def serve(descriptor: int, make_handler: Callable[[Any], Handler], context: Any) -> None:
     """Serve until the scan closes its end."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scan, which then ends its workers
     try:
-        module, name, context = receive(descriptor)
-        handler: Handler = getattr(importlib.import_module(module), name)(context)
+        handler = make_handler(context)
     except Exception as problem:
         send(descriptor, ("broken", None, f"{type(problem).__name__}: {problem}"))
-        sys.exit(1)
+        return
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read_on, args=(descriptor, inbox), daemon=True).start()
     talk = Talk(descriptor, inbox)

@@ -7,8 +7,8 @@ Row numbers are compared as uint64, since a sentinel of eight bytes is a negativ
 import numpy as np
 from numba import njit
 
-from geldspur.bitcoin.kernels import classify
 from geldspur.bitcoin.merkle_kernels import ROOTS, roots_of
+from geldspur.bitcoin.script_kernels import classify
 from geldspur.bitcoin.words import prefetch, same_bytes, window_of
 
 _AHEAD = 24
