@@ -1,21 +1,35 @@
 """The program as people and scripts run it: exit codes, messages, JSON."""
 
+import csv
 import json
+import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
+
+from geldspur.cli.app import app
 
 GELDSPUR = Path(sys.executable).parent / "geldspur"
 
 
-def run(*arguments, code=0):
-    done = subprocess.run([GELDSPUR, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=240)
+def run(*arguments, code=0, env=None):
+    program = [GELDSPUR, *map(str, arguments)]
+    done = subprocess.run(program, check=False, capture_output=True, text=True, timeout=240, env=env)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return done
+
+
+def commands(group, path=""):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, f"{path} {name}")
+        else:
+            yield f"{path} {name}", command
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +89,27 @@ def test_errors_are_json_for_programs(ledger):
     error = json.loads(run("tx", "00" * 32, "--ledger", ledger, "--json", code=2).stdout)
     assert set(error) == {"error", "where", "todo"}
     assert error["todo"]
+    assert "nowhere.zip" in json.loads(run("verify", "/nowhere.zip", "--json", code=2).stdout)["error"]
+
+
+def test_every_command_speaks_json_and_paths_that_are_no_text_do_not_break_it(embedded, ledger, tmp_path):
+    for name, command in commands(typer.main.get_command(app)):
+        assert "--json" in [option for parameter in command.params for option in parameter.opts], name
+    file = tmp_path / os.fsdecode(b"[red]\xff.csv")
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    told = json.loads(run("wallets", "export", "--ledger", ledger, file, "--json", env=strict).stdout)
+    assert told == {"file": str(file), "addresses": len(file.read_text().splitlines()) - 1}
+    assert "[red]\\udcff.csv" in run("wallets", "export", "--ledger", ledger, file, env=strict).stdout
+
+
+def test_ids_stay_whole_where_output_is_no_terminal(embedded, ledger):
+    with (embedded.folder / "leads" / "wallets.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    first = rows[0]
+    second = next(row for row in rows[1:] if row["wallet"] == first["wallet"])
+    text = run("wallets", "why", first["address"], second["address"], "--ledger", ledger).stdout
+    assert re.search(rf"^  {first['address']}  and  \S+$", text, re.MULTILINE)
+    assert "rule co-spend: " in text and "measured" in text
 
 
 def test_leads_without_tags_or_wallets_say_what_to_run(embedded, tmp_path):

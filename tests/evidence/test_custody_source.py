@@ -50,6 +50,17 @@ def test_all_files_and_members_are_read_again(scanned):
     assert found["source"][0] == "ok"
 
 
+def test_a_file_that_became_a_link_is_told_whatever_the_sample(scanned, spoiled):
+    path = spoiled("sub/5.bin")
+    path.unlink()
+    path.symlink_to("6.bin")
+    try:
+        state, words = verified(scanned, "--sample", "1%", "--seed", "1")["source"]
+    finally:
+        path.unlink()
+    assert (state, words) == ("failed", "sub/5.bin was of the kind file and is symlink")
+
+
 @pytest.mark.assertion("EV-CU-08", "A sample is drawn again by its seed, and says how much it shows.")
 def test_a_sample_is_drawn_again_by_its_seed_and_says_how_much_it_shows(scanned):
     first, second = (verified(scanned, "--sample", "30%", "--seed", "7")["digests"] for _ in range(2))

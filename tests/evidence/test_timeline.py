@@ -6,6 +6,7 @@ import os
 import re
 import zipfile
 from datetime import UTC, datetime
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -174,6 +175,16 @@ def test_the_output_goes_neither_into_the_scan_nor_over_something_else(made):
     for place in (made / "scan" / "x", made / "source" / "x", made, made / "leads"):
         result = run("timeline", made / "scan", "--leads", made / "leads", "--out", place)
         assert isinstance(result.exception, UsageError), place
+
+
+def test_a_source_whose_name_is_no_text_is_protected_too(made, tmp_path):
+    source = Path(os.fsdecode(os.fsencode(tmp_path) + b"/exhibit-\xff"))
+    source.mkdir()
+    put(source / "a.bin", b"kept", "2021-06-15T00:00:00Z")
+    assert run("scan", source, "--out", tmp_path / "scan", "--no-fingerprints").exit_code == 0
+    result = run("timeline", tmp_path / "scan", "--leads", made / "leads", "--out", source / "timeline")
+    assert "inside the source" in str(result.exception)
+    assert [path.name for path in source.iterdir()] == ["a.bin"]
 
 
 def test_a_folder_without_leads_is_wrong_use(made):

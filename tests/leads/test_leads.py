@@ -1,6 +1,7 @@
 """Leads of the embedded case: what a row must carry, and what happens to a site file's lines."""
 
 import csv
+import re
 
 import pytest
 
@@ -163,3 +164,23 @@ def test_something_else_at_out_is_never_replaced(embedded, tmp_path):
     with pytest.raises(UsageError):
         run_leads(embedded.ledger, embedded.inputs.site, out)
     assert (out / "diary.txt").read_text() == "mine"
+
+
+def test_a_lead_says_that_all_of_the_money_came_from_one_service_only_where_it_did(embedded):
+    claim = RULES["sole-source"].states
+    said = [lead for lead in embedded.leads.leads if claim in [s.text for s in lead.statements]]
+    assert said
+    for lead in said:
+        assert lead.confidence.band == Band.MODERATE
+        assert not [origin for origin in lead.alternatives if origin.service not in (None, lead.source.service)]
+
+
+def test_what_speaks_against_a_lead_is_told_once_a_place_and_adds_up_to_the_rest(embedded):
+    weak = [lead for lead in embedded.leads.leads if lead.confidence.band == Band.WEAK]
+    assert weak
+    for lead in weak:
+        told = [s.text for s in lead.against if s.text.startswith("A share of ")]
+        places = [text.partition(" leads to ")[2] for text in told]
+        assert len(set(places)) == len(places)
+        shares = [float(m[1]) / 100 for text in told if (m := re.match(r"A share of ([\d.]+)%", text))]
+        assert sum(shares) + lead.source.share == pytest.approx(1, abs=0.01)

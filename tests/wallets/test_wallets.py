@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from geldspur.rules import RULES
 from geldspur.tags import open_tags
 from geldspur.wallets import JoinSearch, Verdict, Wallets, build_wallets, kernels
 from geldspur.wallets.why import explain
@@ -99,6 +100,7 @@ def test_why_names_joining_transactions_or_says_that_there_are_none(embedded, wa
     assert answer.same_wallet
     assert answer.steps[0].from_name == a
     assert answer.steps[-1].to_name == b
+    assert (answer.rule, answer.error_rate) == ("co-spend", RULES["co-spend"].error_rate)
     stranger = next(tag.address for tag in tags.tags if tag.label == "merchant")
     assert not explain(ledger, tags, a, stranger).same_wallet
 

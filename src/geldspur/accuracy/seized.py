@@ -46,7 +46,10 @@ _EXPECTED = {
     "videos.unknown": 1,
 }
 
-_SAID = ("files.found", "files.hashed", "contents.unique", "contents.identical", "contents.near", "videos.unknown")
+_SAID = (
+    "files.found", "files.hashed", "files.unreadable", "files.skipped",
+    "contents.unique", "contents.identical", "contents.near", "videos.unknown",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def run_evidence_demo(
     by_name = {figure.name: figure for figure in report.figures}
     console.print()
     for name in _SAID:
-        console.print(Text(by_name[name].sentence))
+        console.print(Text(by_name[name].sentence), soft_wrap=True)
     return EvidenceDemo(out, figures, dict(_EXPECTED), checks, clock.seconds)
 
 

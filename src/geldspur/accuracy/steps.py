@@ -26,7 +26,7 @@ class Clock:
         yield
         self.seconds[name] = seconds = perf_counter() - start
         line = Text.assemble(("✓", "green"), f" {name:8}", (f"{seconds:5.1f} s   {done}", "dim"))
-        self.console.print(line)
+        self.console.print(line, soft_wrap=True)
 
 
 def make_room(out: Path, mark: str, folders: Sequence[str]) -> None:

@@ -2,13 +2,14 @@
 
 import json
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
 
 from geldspur import __version__
 from geldspur.cli import cases, evidence, exports, keys, leads, ledger, simulate, store, tags, wallets
-from geldspur.cli.output import console_err
+from geldspur.cli.output import console_err, printable
 from geldspur.errors import GeldspurError
 
 app = typer.Typer(
@@ -55,6 +56,8 @@ _INTERRUPTED = 130
 
 def main() -> None:
     """Run the program; a known error ends it with one clear message and its exit code."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a path that is no UTF-8 ends no command, and leaves its JSON valid
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         app()
     except GeldspurError as error:
@@ -80,14 +83,9 @@ def _report(error: GeldspurError) -> None:
     if "--json" in sys.argv:
         print(json.dumps(error.as_dict()))
         return
-    console_err.print(f"[bold red]error:[/] {_plain(error.what)}", highlight=False, soft_wrap=True)
-    if error.where:
-        console_err.print(f"  [bold]where:[/] {_plain(error.where)}", highlight=False, soft_wrap=True)
-    if error.todo:
-        console_err.print(f"  [bold]to do:[/] {_plain(error.todo)}", highlight=False, soft_wrap=True)
-
-
-def _plain(text: str) -> str:
     from rich.markup import escape
 
-    return escape("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
+    console_err.print(f"[bold red]error:[/] {escape(printable(error.what))}", soft_wrap=True)
+    for label, text in (("where", error.where), ("to do", error.todo)):
+        if text:
+            console_err.print(f"  [bold]{label}:[/] {escape(printable(text))}", soft_wrap=True)

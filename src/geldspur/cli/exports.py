@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geldspur.cli.output import Json, LedgerDir, console_err, progress, say, show_json
+from geldspur.cli.output import Json, LedgerDir, console_err, printable, progress, say, show_json
 from geldspur.errors import UsageError
 
 if TYPE_CHECKING:
@@ -144,8 +144,8 @@ def _print_csv(answer: "Answer", limit: int | None) -> None:
 def _print_table(answer: "Answer", limit: int) -> None:
     """Columns side by side and never wrapped, so that ids stay whole."""
     rows, more = _bounded(answer, limit)
-    shown = [[_printable(_text(value)) for value in row] for row in rows]
-    names = [_printable(name) for name in answer.columns]
+    shown = [[printable(_text(value)) for value in row] for row in rows]
+    names = [printable(name) for name in answer.columns]
     widths = [max(map(len, column)) for column in zip(names, *shown, strict=True)]
     is_number = [bool(_NUMBER.match(kind)) for kind in answer.types]
     for row in [names, *shown]:
@@ -188,7 +188,3 @@ def _text(value: Any) -> str:
     if plain is None or isinstance(plain, str):
         return plain or ""
     return json.dumps(plain, ensure_ascii=False)
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

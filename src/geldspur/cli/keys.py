@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, console_err, say, show_json
+from geldspur.cli.output import Json, note, say, show_json
 from geldspur.errors import UsageError
 
 app = typer.Typer(
@@ -57,7 +57,7 @@ def make(
     secret = passphrase_from(passphrase_file, twice=True)
     key = make_key(out, secret)
     if secret is None:
-        console_err.print("[yellow]note:[/] the private key is not encrypted; whoever can read the file can sign")
+        note("the private key is not encrypted; whoever can read the file can sign")
     if as_json:
         show_json({"private": str(out), "public": str(public_file(out)), "fingerprint": key.fingerprint})
         return
@@ -82,6 +82,7 @@ def export(
     key: Named,
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where the public key goes.")],
     ssh: Annotated[bool, typer.Option("--ssh", help="As one line for SSH, and not as PEM.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Write the public part of a key for somebody else."""
     from geldspur.proof.keys import find_public
@@ -90,4 +91,7 @@ def export(
     if out.exists() or out.is_symlink():
         raise UsageError("the file is there already", where=str(out), todo="choose another name")
     out.write_bytes(public.ssh if ssh else public.pem)
-    say(f"{out}: fingerprint {public.fingerprint}")
+    if as_json:
+        show_json({"file": str(out), "fingerprint": public.fingerprint})
+    else:
+        say(f"{out}: fingerprint {public.fingerprint}")

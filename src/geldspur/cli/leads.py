@@ -1,12 +1,13 @@
 """Commands that make and check what goes out: leads, package, verify."""
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, LedgerDir, console, progress, show_json
+from geldspur.cli.output import Json, LedgerDir, note, progress, say, show_json
 
 
 def register(app: typer.Typer) -> None:
@@ -32,34 +33,33 @@ def leads(
 ) -> None:
     """Trace every payment to a site back to services, follow the site's money on, and write leads and a report."""
     from geldspur.leads import run_leads
+    from geldspur.leads.schema import Band
     from geldspur.ledger import Ledger
 
     data = run_leads(Ledger(ledger), site, out, exclude=exclude, report=not no_report, progress=progress(as_json))
-    if as_json:
-        show_json({"out": str(out), "counts": data.manifest.counts, "coverage": data.coverage.model_dump()})
-        return
-    bands: dict[str, int] = {}
-    for lead in data.leads:
-        bands[str(lead.confidence.band)] = bands.get(str(lead.confidence.band), 0) + 1
     coverage = data.coverage
-    console.print(
+    found = Counter(lead.confidence.band for lead in data.leads)
+    bands = {band.value: found[band] for band in Band}
+    if as_json:
+        counts = data.manifest.counts
+        show_json({"out": str(out), "counts": counts, "bands": bands, "coverage": coverage.model_dump()})
+        return
+    say(
         f"{coverage.addresses:,} site addresses: {coverage.paid:,} paid, {coverage.never_seen:,} never seen; "
         f"{len(coverage.malformed):,} malformed, {len(coverage.other_network):,} of another network, "
         f"{len(coverage.duplicate):,} twice"
     )
     for bad in [*coverage.malformed, *coverage.other_network][:20]:
-        console.print(f"  line {bad.line}: {bad.text[:70]!a}: {bad.reason}", markup=False)
-    console.print(
-        f"[bold]{len(data.leads):,} payments[/]: "
-        + ", ".join(f"{bands.get(b, 0):,} {b}" for b in ("strong", "moderate", "weak", "none"))
+        say(f"  line {bad.line}: {bad.text[:70]!a}: {bad.reason}")
+    say(
+        f"{len(data.leads):,} payments: "
+        + ", ".join(f"{count:,} {band}" for band, count in bands.items())
         + f"; {len(data.not_payments):,} outputs are no payments\n"
         f"{len(data.cashouts):,} cash-outs, {len(data.payouts):,} payouts\n"
         f"written to {out}" + ("" if no_report else f"; read {out / 'report.pdf'} first")
     )
     if missing := data.manifest.counts["exclusions_not_found"]:
-        console.print(
-            f"[yellow]note:[/] {missing} excluded payments are not in the ledger: {out / 'exclusions_not_found.txt'}"
-        )
+        note(f"{missing} excluded payments are not in the ledger: {out / 'exclusions_not_found.txt'}")
 
 
 def package(
@@ -79,12 +79,11 @@ def package(
         show_json({"packages": [asdict(info) for info in packages]})
         return
     for info in packages:
-        console.print(
-            f"[bold]{info.country}[/]  {info.leads:>5,} leads  {info.cashouts:>4,} cash-outs  "
-            f"{info.path}  SHA-256 {info.sha256}"
+        say(
+            f"{info.country}  {info.leads:>5,} leads  {info.cashouts:>4,} cash-outs  {info.path}  SHA-256 {info.sha256}"
         )
     if not packages:
-        console.print("no lead is strong or moderate: there is nothing to send")
+        say("no lead is strong or moderate: there is nothing to send")
 
 
 def verify(
@@ -95,11 +94,16 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a package with the same file that travels inside it."""
+    from geldspur.errors import UsageError
     from geldspur.proof import verifier
 
-    arguments = [
-        str(package),
-        *(["--headers", str(headers)] if headers else []),
-        *(["--json"] if as_json else []),
-    ]
-    raise typer.Exit(verifier.main(arguments))
+    try:
+        report = verifier.verify(str(package), str(headers) if headers else None)
+    except verifier.WrongUse as error:
+        raise UsageError(str(error), todo="see geldspur verify --help") from error
+    if as_json:
+        show_json(report.as_dict())
+    else:
+        verifier.print_report(report)
+    if not report.verified:
+        raise typer.Exit(1)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from geldspur.cli.output import Json, LedgerDir, console, progress, say, show_json
+from geldspur.cli.output import Json, LedgerDir, Memory, note, progress, say, show_json, tell_first_use
 
 
 class NetworkName(StrEnum):
@@ -41,9 +41,7 @@ def index(
         int, typer.Option(min=0, help="Index a period that begins here; needs Core's rev files beside the blk files.")
     ] = 0,
     to_height: Annotated[int | None, typer.Option(min=0, help="Leave out blocks above this height.")] = None,
-    memory: Annotated[
-        str | None, typer.Option(metavar="SIZE", help="Hold no more memory than this, e.g. 2G. Default: half of all.")
-    ] = None,
+    memory: Memory = None,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads that decode. Default: one a core, 4 at most.")
     ] = None,
@@ -57,13 +55,14 @@ def index(
     The first time this builds the ledger; after that it appends what is new, in seconds, and rolls back over
     a reorg. Stopped at any moment, the same command goes on where it was.
     """
+    from geldspur import kernelcache
     from geldspur.bitcoin.networks import NETWORKS
     from geldspur.ledger import index as build
     from geldspur.ledger.build.memory import parse_size
 
     wanted = NETWORKS[network.value] if network else None
     if not as_json:
-        _tell_first_use()
+        tell_first_use(kernelcache.is_warm(), "some seconds")
     report = build(
         blocks, ledger, network=wanted, from_height=from_height, to_height=to_height,
         memory=parse_size(memory) if memory else None, threads=threads, login=login, progress=progress(as_json),
@@ -72,28 +71,16 @@ def index(
         show_json(report)
         return
     rolled = f", {report.blocks_rolled_back:,} rolled back" if report.blocks_rolled_back else ""
-    console.print(f"{report.blocks_added:,} blocks added{rolled}; up to {_mib(report)} MiB of memory held")
-    console.print(
-        f"[bold]{report.network}[/] to height {report.tip_height:,} ({report.tip_hash})\n"
+    held = report.peak_anonymous_bytes / (1 << 20)
+    say(f"{report.blocks_added:,} blocks added{rolled}; up to {held:,.0f} MiB of memory held")
+    say(
+        f"{report.network} to height {report.tip_height:,} ({report.tip_hash})\n"
         f"{report.blocks:,} blocks, {report.transactions:,} transactions, {report.inputs:,} inputs, "
         f"{report.outputs:,} outputs, {report.scripts:,} scripts\n"
         f"{report.stale} stale blocks beside the best chain, {report.duplicate_records} records twice"
     )
-    for note in report.notes:
-        console.print(f"[yellow]note:[/] {note}")
-
-
-def _mib(report: Any) -> str:
-    return f"{report.peak_anonymous_bytes / (1 << 20):,.0f}"
-
-
-def _tell_first_use() -> None:
-    """The kernels are compiled once, which takes a while without a word."""
-    from geldspur import kernelcache
-    from geldspur.cli.output import console_err
-
-    if not kernelcache.is_warm():
-        console_err.print("First use: compiling the kernels, which takes some seconds once ...")
+    for text in report.notes:
+        note(text)
 
 
 def block(

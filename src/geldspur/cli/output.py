@@ -45,12 +45,34 @@ console = cast("Console", _LateConsole())
 console_err = cast("Console", _LateConsole(stderr=True))
 
 LedgerDir = Annotated[Path, typer.Option("--ledger", metavar="DIR", help="The ledger directory.")]
+ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")]
+Memory = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Hold no more memory than this, e.g. 2G. Default: half of all.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object for programs.")]
 
 
 def say(text: str) -> None:
     """Print text as it is, without colour and never wrapped, so that ids stay whole and look-ups need no rich."""
     print(text)
+
+
+def note(text: str) -> None:
+    """Tell on standard error what the reader should mind; brackets in names are no markup."""
+    from rich.markup import escape
+
+    console_err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+
+
+def tell_first_use(compiled: bool, how_long: str) -> None:
+    """Kernels are compiled once, which takes a while without a word."""
+    if not compiled:
+        console_err.print(f"First use: compiling the kernels, which takes {how_long} once ...")
+
+
+def printable(text: str) -> str:
+    """Text of others, such as a file's name, without what would steer the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def show_json(content: Any) -> None:

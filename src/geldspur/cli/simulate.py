@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, console, console_err, progress, show_json
+from geldspur.cli.output import Json, progress, say, show_json, tell_first_use
 
 app = typer.Typer(
     help="Make chains whose truth is known.",
@@ -46,27 +46,20 @@ def blocks(
     as_json: Json = False,
 ) -> None:
     """Write Bitcoin Core's block files of a made-up chain, and what is true of it."""
-    from geldspur.accuracy.chain import simulate_blocks
+    from geldspur.accuracy.chain import kernels, simulate_blocks
 
     if not as_json:
-        _tell_first_use()
+        cached = Path(kernels.__file__).parent / "__pycache__"
+        tell_first_use(any(cached.glob("kernels.make_block*.nbi")), "half a minute")
     truth = simulate_blocks(
         out, txs, blocks=number, seed=seed, lean=lean, xor=xor, undo=undo, links=links, progress=progress(as_json)
     )
     if as_json:
         show_json(truth)
         return
-    console.print(
-        f"[bold]{network.value}[/] to height {truth.tip_height:,} ({truth.tip_hash})\n"
+    say(
+        f"{network.value} to height {truth.tip_height:,} ({truth.tip_hash})\n"
         f"{truth.transactions:,} transactions, {truth.inputs:,} inputs, {truth.outputs:,} outputs, "
         f"{truth.scripts:,} scripts in {truth.files} file{'s' if truth.files != 1 else ''}, {truth.bytes:,} bytes\n"
         f"what is true of it: {out / 'truth.json'}"
     )
-
-
-def _tell_first_use() -> None:
-    """The kernels are compiled once, which takes a while without a word."""
-    from geldspur.accuracy.chain import kernels
-
-    if not list((Path(kernels.__file__).parent / "__pycache__").glob("kernels.make_block*.nbi")):
-        console_err.print("First use: compiling the kernels, which takes half a minute once ...")

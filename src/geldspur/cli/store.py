@@ -4,14 +4,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geldspur.cli.output import Json, LedgerDir, console, progress, say, show_json
+from geldspur.cli.output import Json, LedgerDir, Memory, printable, progress, say, show_json
 
 if TYPE_CHECKING:
     from geldspur.ledger.doctor import Report
-
-Memory = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Hold no more memory than this, e.g. 2G. Default: half of all.")
-]
 
 
 def register(app: typer.Typer) -> None:
@@ -61,29 +57,22 @@ def _show(report: "Report") -> None:
         counts = ", ".join(f"{count:,} {what}" for what, count in check.looked_at.items())
         say(f"{check.name:18} {'sample of ' if check.sampled else ''}{counts or 'nothing looked at'}")
         for why in check.skipped:
-            say(f"{'':18} left out: {_plain(why)}")
+            say(f"{'':18} left out: {printable(why)}")
     if report.amounts:
-        say("in BTC: " + ", ".join(f"{_name(name)} {_btc(sat)}" for name, sat in report.amounts.items()))
+        from geldspur.ledger.views import amount
+
+        told = (
+            f"{name.removesuffix('_sat').replace('_', ' ')} {amount(sat).strip()}"
+            for name, sat in report.amounts.items()
+        )
+        say(", ".join(told))
     for finding in report.findings:
-        say(f"\n{finding.severity}: {_plain(finding.what)}")
+        say(f"\n{finding.severity}: {printable(finding.what)}")
         if where := str(finding.where):
-            say(f"  where: {_plain(where)}")
+            say(f"  where: {printable(where)}")
         if finding.todo:
-            say(f"  to do: {_plain(finding.todo)}")
+            say(f"  to do: {printable(finding.todo)}")
     say("\nThe ledger is sound." if report.sound else "\nThe ledger is NOT sound.")
-
-
-def _name(amount: str) -> str:
-    return amount.removesuffix("_sat").replace("_", " ")
-
-
-def _btc(sat: int) -> str:
-    return f"{'-' if sat < 0 else ''}{abs(sat) // 100_000_000:,}.{abs(sat) % 100_000_000:08}"
-
-
-def _plain(text: str) -> str:
-    """File names are others' words: what isn't printable doesn't reach the terminal."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def compact(ledger: LedgerDir, memory: Memory = None, as_json: Json = False) -> None:
@@ -100,4 +89,4 @@ def compact(ledger: LedgerDir, memory: Memory = None, as_json: Json = False) -> 
     if as_json:
         show_json(report)
     else:
-        console.print(f"{report.runs_before} look-up run{'s' if report.runs_before != 1 else ''} made into one")
+        say(f"{report.runs_before} look-up run{'s' if report.runs_before != 1 else ''} made into one")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, LedgerDir, console, progress, show_json
+from geldspur.cli.output import Json, LedgerDir, printable, progress, say, show_json
 
 app = typer.Typer(help="Who an address is said to be of: TagPacks and ActorPacks.", no_args_is_help=True)
 
@@ -30,18 +30,18 @@ def add(
         show_json(report)
         return
     counts = report.counts
-    console.print(
-        f"edition [bold]{report.edition}[/]{'' if report.changed else ' (unchanged)'}: "
+    say(
+        f"edition {report.edition}{'' if report.changed else ' (unchanged)'}: "
         f"{report.total_tags:,} tags, {report.total_actors:,} actors\n"
         f"{counts.read:,} entries read: {counts.kept:,} kept, {sum(counts.other_currency.values()):,} of other "
         f"currencies, {counts.other_network:,} of other networks, {counts.malformed:,} malformed, "
         f"{counts.on_transaction:,} on transactions, {counts.unusable:,} unusable, {counts.duplicate:,} twice"
     )
     for old in report.replaced:
-        console.print(f"replaced: {old.title} by {old.creator}", markup=False)
+        say(printable(f"replaced: {old.title} by {old.creator}"))
     for problem in report.problems[:50]:
-        console.print(f"{problem.file}, line {problem.line}: {problem.text[:80]}: {problem.reason}", markup=False)
+        say(printable(f"{problem.file}, line {problem.line}: {problem.text[:80]}: {problem.reason}"))
     if len(report.problems) > 50:
-        console.print(f"... and {len(report.problems) - 50:,} more; --json lists all")
+        say(f"... and {len(report.problems) - 50:,} more; --json lists all")
     if report.unknown_actors:
-        console.print(f"{len(report.unknown_actors):,} actors have no ActorPack: their jurisdictions are unknown")
+        say(f"{len(report.unknown_actors):,} actors have no ActorPack: their jurisdictions are unknown")

@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, LedgerDir, console, progress, show_json
+from geldspur.cli.output import Json, LedgerDir, progress, say, show_json
 from geldspur.errors import UsageError
+
+_REFUSED = {"coinjoin": "CoinJoins", "payjoin": "possible PayJoins", "conflict": "between two services"}
 
 app = typer.Typer(help="Which addresses are consistent with one owner, and why.", no_args_is_help=True)
 
@@ -21,12 +23,11 @@ def build(ledger: LedgerDir, as_json: Json = False) -> None:
     if as_json:
         show_json(report)
         return
-    refused = {k: v for k, v in report.verdicts.items() if k in ("coinjoin", "payjoin", "conflict")}
-    console.print(
-        f"edition [bold]{report.edition}[/]: {report.scripts:,} scripts in {report.wallets:,} wallets, of which "
+    refused = ", ".join(f"{report.verdicts[label]:,} {name}" for label, name in _REFUSED.items())
+    say(
+        f"edition {report.edition}: {report.scripts:,} scripts in {report.wallets:,} wallets, of which "
         f"{report.joined_wallets:,} hold several (largest {report.largest:,})\n"
-        f"{report.joins:,} joins by {report.verdicts['co-spend']:,} transactions; joins refused: "
-        + ", ".join(f"{n:,} {name}" for name, n in refused.items())
+        f"{report.joins:,} joins by {report.verdicts['co-spend']:,} transactions; joins refused: {refused}"
     )
 
 
@@ -47,19 +48,20 @@ def why(
     if as_json:
         show_json(answer)
         return
-    console.print(f"[bold]{answer.sentence}[/]")
+    say(answer.sentence)
     for step in answer.steps:
-        console.print(
-            f"  {step.from_name}  and  {step.to_name}\n    signed {step.txid}  (block {step.height:,}, {step.time})"
-        )
+        say(f"  {step.from_name}  and  {step.to_name}\n    signed {step.txid}  (block {step.height:,}, {step.time})")
+    if answer.rule:
+        say(f"rule {answer.rule}: {answer.error_rate}")
     for refused in answer.refused:
-        console.print(f"  refused: {refused.txid} (block {refused.height:,}): {refused.verdict}")
+        say(f"  refused: {refused.txid} (block {refused.height:,}): {refused.verdict}")
 
 
 @app.command(epilog="Example: geldspur wallets export --ledger ledger wallets.csv")
 def export(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv")],
     ledger: LedgerDir,
+    as_json: Json = False,
 ) -> None:
     """Write address,wallet for every address that was joined with another."""
     from geldspur.ledger import Ledger
@@ -73,4 +75,8 @@ def export(
     opened = Ledger(ledger)
     content = joined_addresses(opened, Wallets(opened, open_tags(ledger)))
     write_file(file, content)
-    console.print(f"{content.count(10) - 1:,} addresses written to {file}")
+    count = content.count(10) - 1
+    if as_json:
+        show_json({"file": str(file), "addresses": count})
+    else:
+        say(f"{count:,} addresses written to {file}")

@@ -191,8 +191,8 @@ class _Maker:
         payment = self.output(row)
         main = verdict.main
         source, inferences = self._source(verdict)
-        stop = self._stop(main if verdict.service is not None else origins[0])
-        statements = [wording.paid_site(payment)]
+        stop = self._stop(main)
+        statements = [wording.paid(payment)]
         if source.withdrawal is not None and verdict.service is not None and source.tag is not None:
             statements.append(wording.withdrawn(source.withdrawal))
             statements += self._claims(verdict, source)
@@ -213,14 +213,8 @@ class _Maker:
         service, path = verdict.service, verdict.main.path
         if service is None:
             nobody = Source(
-                service=None,
-                exposure="none",
-                hops=None,
-                withdrawal=None,
-                jurisdictions=[],
-                tag=None,
-                share=None,
-            )
+                service=None, exposure="none", hops=None, withdrawal=None, jurisdictions=[], tag=None, share=None
+            )  # fmt: skip
             return nobody, self.grounds.inferences(path, None)
         tag, tag_join = self.grounds.tag_join(service, self.wallets.input_scripts(path[0].tx))
         source = Source(
@@ -228,7 +222,7 @@ class _Maker:
             withdrawal=self.output(path[0].vout_row), jurisdictions=list(self.tags.jurisdictions_of(service.name)),
             tag=tag_ref(tag), share=verdict.share, tag_join=tag_join,
         )  # fmt: skip
-        extra = ["sole-source"] if verdict.sole_source and verdict.band is Band.MODERATE else []
+        extra = ["sole-source"] if verdict.sole_source else []
         return source, self.grounds.inferences(path, tag_join, extra)
 
     def _claims(self, verdict: Judgement, source: Source) -> list[Statement]:
@@ -244,7 +238,9 @@ class _Maker:
                 )
             )
         if verdict.sole_source:
-            said.append(wording.inference(f"{rule('sole-source').states}"))
+            said.append(wording.inference(rule("sole-source").states))
+        elif not verdict.main.owned:
+            said.append(wording.inference("Who held the money on the steps in between is not shown."))
         elif source.hops:
             said.append(
                 wording.inference("The steps in between are consistent with transactions of the payer's own wallet.")
@@ -259,12 +255,17 @@ class _Maker:
             return found
         for name in verdict.service.others:
             found.append(wording.attribution(f"Another tag of the same wallet names {name}."))
+        elsewhere: dict[str, list[float]] = defaultdict(list)
         for origin in others:
             named = origin.service.name if origin.service else None
             if origin.stop is StopKind.DUST or named == verdict.service.name:
                 continue
             what = f"a wallet attributed to {named}" if named else f"a stop ({origin.stop.value}): {origin.detail}"
-            found.append(wording.inference(f"A share of {origin.share:.1%} of the money leads to {what}."))
+            elsewhere[what].append(origin.share)
+        found += [
+            wording.elsewhere(what, shares)
+            for what, shares in sorted(elsewhere.items(), key=lambda item: (-sum(item[1]), item[0]))
+        ]
         for step in verdict.main.path:
             if self.wallets.verdict[step.tx] == Verdict.ONE_WALLET:
                 found.append(
@@ -321,10 +322,7 @@ class _Maker:
             for g in deposit.guesses if g.against
         ]  # fmt: skip
         statements = [
-            wording.fact(
-                f"Transaction {payment.txid} paid {wording.btc(payment.value_sat)} to {payment.address} "
-                f"in block {payment.height:,} at {payment.time}."
-            ),
+            wording.paid(payment),
             wording.attribution(wording.attributed(tag_ref(tag), service.name)),
             wording.inference(f"Graded {band.value}: {reason}. Account holder unknown."),
         ]

@@ -93,15 +93,19 @@ def read_leads_dir(folder: Path) -> LeadsData:
     )
 
 
+def present(out: Path) -> set[str]:
+    """What is at a place that is to be written to: the files of a folder by their paths in it, else the file itself."""
+    if out.is_dir():
+        return {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
+    return {out.name} if out.exists() else set()
+
+
 def check_target(out: Path) -> None:
     """Refuse a place that `write_leads_dir` would not write to: call it before long work.
 
     An earlier leads directory may be replaced, if it holds nothing but its own files. Raises UsageError.
     """
-    if out.is_dir():
-        found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
-    else:
-        found = {out.name} if out.exists() else set()
+    found = present(out)
     if not found:
         return
     try:

@@ -23,14 +23,14 @@ class Judgement:
     reason: str
     """Why the band is not higher, or what carries it."""
     sole_source: bool
+    """Does the grade rest on that rule: all of the money from one service, some of it through unknown hands?"""
 
 
 def judge_payment(origins: list[Origin]) -> Judgement:
     """Grade a payment by where its money came from; dust among the origins does not count.
 
     Strong: a service's own transaction pays the site. Moderate: all of the money came from one service. Weak:
-    services disagree, or part of the money could not be followed. Nothing is graded where money passed a
-    CoinJoin or a mixer: it is at most weak.
+    services disagree, or part of the money could not be followed or passed a CoinJoin or a mixer.
     """
     counted = [o for o in origins if o.stop is not StopKind.DUST]
     named = [o for o in counted if o.is_named]
@@ -44,7 +44,7 @@ def judge_payment(origins: list[Origin]) -> Judgement:
     main = next(o for o in named if o.service is not None and o.service.name == name)
     sole = any(not o.owned for o in counted)
     band, reason = _band(counted, named, shares, main, sole)
-    return Judgement(band, main, main.service, min(1.0, shares[name]), reason, sole)
+    return Judgement(band, main, main.service, min(1.0, shares[name]), reason, sole and band is Band.MODERATE)
 
 
 def _band(

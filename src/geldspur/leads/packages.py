@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.leads import proofs, readme
-from geldspur.leads.files import MANIFEST, LeadsData, read_leads_dir, rows_bytes
+from geldspur.leads.files import MANIFEST, LeadsData, present, read_leads_dir, rows_bytes
 from geldspur.leads.report import write_report
 from geldspur.leads.report.selection import Selection, actionable, countries, select
 from geldspur.leads.requests import by_service, request_files
@@ -114,10 +114,7 @@ def _rows(selection: Selection) -> Sequence[Lead | Cashout]:
 
 def _check_target(out: Path) -> None:
     """Refuse to replace anything but earlier packages. Raises UsageError."""
-    if out.is_dir():
-        found = {path.relative_to(out).as_posix() for path in out.rglob("*") if not path.is_dir()}
-    else:
-        found = {out.name} if out.exists() else set()
+    found = present(out)
     if not found:
         return
     try:

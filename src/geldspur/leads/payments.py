@@ -51,7 +51,7 @@ def _reason(ledger: Ledger, wallets: Wallets, row: int, own: set[int]) -> tuple[
         return "forced-reuse", None, f"one of {len(outputs)} outputs of only {amounts} different amounts"
     if int(ledger.out_value[row]) < threshold:
         return "dust", threshold, f"below the threshold of {threshold:,} sat"
-    scripts = {int(ledger.out_script[row]) for row in ledger.spent_by_tx(tx)}
-    if scripts and all(int(wallets.wallet[s]) in own for s in scripts if s < ledger.n_scripts):
+    signers = wallets.input_scripts(tx)
+    if signers and all(int(wallets.wallet[s]) in own for s in signers):
         return "own-change", None, "all inputs of the transaction are the site's own wallet"
     return None

@@ -1,5 +1,8 @@
 """The sentences of leads. Each belongs to one layer; none says more than its layer can."""
 
+from collections.abc import Sequence
+from math import fsum
+
 from geldspur.flows import Service
 from geldspur.leads.schema import Explanation, Layer, Output, Statement, Stop, TagRef
 
@@ -34,8 +37,8 @@ def attribution(text: str) -> Statement:
     return Statement(layer=Layer.ATTRIBUTION, text=text)
 
 
-def paid_site(payment: Output) -> Statement:
-    """The payment itself."""
+def paid(payment: Output) -> Statement:
+    """A payment to the site, or a deposit at a service."""
     return fact(
         f"Transaction {payment.txid} paid {btc(payment.value_sat)} to {payment.address} "
         f"in block {payment.height:,} at {payment.time}."
@@ -54,6 +57,14 @@ def stopped(stop: Stop) -> Statement:
     """Why the trail ends without a service that a request could name."""
     at = f" at transaction {stop.txid}" if stop.txid else ""
     return inference(f"The trail ends{at} ({stop.kind}): {stop.detail}.")
+
+
+def elsewhere(what: str, shares: Sequence[float]) -> Statement:
+    """That part of the money, in one piece a share, came from somewhere else than the service that is named."""
+    share = fsum(shares)
+    size = "less than 0.1%" if share < 0.001 else f"{share:.1%}"
+    paths = "" if len(shares) == 1 else f", on {len(shares):,} paths,"
+    return inference(f"A share of {size} of the money{paths} leads to {what}.")
 
 
 def explanations(*, hops: int | None, service: Service | None, dust_checked_sat: int) -> list[Explanation]:

@@ -119,9 +119,12 @@ def read_private(file: Path, passphrase: Callable[[], bytes | None]) -> PrivateK
     """The private key of a file; `passphrase` is called only where the file is encrypted.
 
     Raises:
-        UsageError: others may read the file, it is no Ed25519 key, or the passphrase is missing or wrong.
+        UsageError: there is no such file, others may read it, it is no Ed25519 key, or the passphrase is missing or
+            wrong.
     """
     where = str(file)
+    if not file.is_file():
+        raise _no_such_key(file)
     with file.open("rb") as opened:
         mode = stat.S_IMODE(os.fstat(opened.fileno()).st_mode)
         if mode & 0o077:
@@ -142,6 +145,10 @@ def read_private(file: Path, passphrase: Callable[[], bytes | None]) -> PrivateK
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError("this is no Ed25519 key", where=where, todo="make one with: geldspur keys make NAME")
     return PrivateKey(key)
+
+
+def _no_such_key(file: Path) -> UsageError:
+    return UsageError("there is no such key", where=str(file), todo="make one with: geldspur keys make NAME")
 
 
 def read_public(file: Path) -> PublicKey:
@@ -200,5 +207,5 @@ def find_public(name: str) -> PublicKey:
     if not path.name.endswith(".pub.pem") and beside.is_file():
         return read_public(beside)
     if not path.is_file():
-        raise UsageError("there is no such key", where=str(path), todo="make one with: geldspur keys make NAME")
+        raise _no_such_key(path)
     return read_public(path)

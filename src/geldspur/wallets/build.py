@@ -15,7 +15,7 @@ from geldspur.progress import SILENT, Progress
 from geldspur.rules import rule
 from geldspur.tags import TagEdition, open_tags
 from geldspur.wallets import kernels
-from geldspur.wallets.verdicts import Verdict
+from geldspur.wallets.verdicts import REFUSED, Verdict
 
 FORMAT = "geldspur-wallets/1"
 _STEP = 1 << 16
@@ -131,6 +131,6 @@ class Wallets:
     def payer(self, tx: int) -> int | None:
         """The wallet that paid a transaction; None for a coinbase or where several owners may have signed."""
         scripts = self.input_scripts(tx)
-        if not scripts or self.verdict[tx] in (Verdict.COINJOIN, Verdict.PAYJOIN, Verdict.CONFLICT):
+        if not scripts or self.verdict[tx] in REFUSED:
             return None
         return int(self.wallet[scripts[0]])

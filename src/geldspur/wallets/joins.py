@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geldspur.ledger import NO_SCRIPT, Ledger
+from geldspur.ledger import Ledger
 from geldspur.wallets import kernels
 from geldspur.wallets.build import Wallets
 
@@ -55,16 +55,18 @@ class JoinSearch:
 
 
 def refused_between(ledger: Ledger, wallets: Wallets, a: int, b: int) -> list[int]:
-    """Transactions that both scripts' wallets signed but that joined nothing, in ledger order."""
+    """Transactions that the two different wallets of scripts `a` and `b` both signed, in ledger order.
+
+    None of them joined anything, or the wallets would be one.
+    """
     found = []
-    of_a, of_b = wallets.wallet[a], wallets.wallet[b]
+    of_a, of_b = int(wallets.wallet[a]), int(wallets.wallet[b])
     for script in np.flatnonzero(wallets.wallet == of_a).tolist():
         for row in ledger.outputs_of(script):
             spender = ledger.spender_of(row)
             if spender is None:
                 continue
             tx = ledger.tx_of_input(spender)
-            signers = {int(wallets.wallet[s]) for s in wallets.input_scripts(tx) if s != NO_SCRIPT}
-            if int(of_b) in signers and of_a != of_b:
+            if of_b in {int(wallets.wallet[s]) for s in wallets.input_scripts(tx)}:
                 found.append(tx)
     return sorted(set(found))

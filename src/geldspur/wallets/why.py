@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from geldspur.bitcoin.addresses import decode
 from geldspur.errors import UsageError
 from geldspur.ledger import Ledger
+from geldspur.rules import rule
 from geldspur.tags import TagEdition
 from geldspur.wallets.build import Wallets
 from geldspur.wallets.joins import JoinSearch, refused_between
@@ -39,6 +40,9 @@ class Answer:
     sentence: str
     steps: list[Joined]
     refused: list[Refused]
+    rule: str | None = None
+    """The rule by which two addresses are called one wallet, and its measured error rate."""
+    error_rate: str | None = None
 
 
 def explain(ledger: Ledger, tags: TagEdition, first: str, second: str) -> Answer:
@@ -59,7 +63,8 @@ def explain(ledger: Ledger, tags: TagEdition, first: str, second: str) -> Answer
         for x, y, tx in zip(chain.scripts, chain.scripts[1:], chain.transactions, strict=False)
     ]
     plural = "s join" if len(steps) > 1 else " joins"
-    return Answer(True, f"Consistent with one wallet: {len(steps)} co-spending transaction{plural} them.", steps, [])
+    sentence = f"Consistent with one wallet: {len(steps)} co-spending transaction{plural} them."
+    return Answer(True, sentence, steps, [], "co-spend", rule("co-spend").error_rate)
 
 
 def _script(ledger: Ledger, address: str) -> int:

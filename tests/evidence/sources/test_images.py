@@ -488,6 +488,14 @@ def digests(source: ImageSource) -> list[tuple[bytes, str]]:
     ]
 
 
+def test_an_image_whose_path_is_no_text_tells_it_so_that_it_can_be_recorded(tmp_path):
+    path = os.fsencode(tmp_path) + b"/exhibit-\xff.dd"
+    Path(os.fsdecode(path)).write_bytes(b"LUKS\xba\xbe\0\2" + bytes(100_000))
+    facts = ImageSource(Path(os.fsdecode(path))).describe()
+    assert facts["path"].encode() == os.fsencode(tmp_path) + rb"/exhibit-\xff.dd"
+    assert bytes.fromhex(facts["path_hex"]) == path
+
+
 def test_what_an_image_is_its_content_says(tmp_path):
     for name, content in (("a.dd", b"plain text" * 1000), ("b.E01", random.Random(6).randbytes(100_000))):
         (tmp_path / name).write_bytes(content)

@@ -7,10 +7,8 @@ from typing import Annotated
 import typer
 
 from geldspur.cli.keys import PassphraseFile, passphrase_from
-from geldspur.cli.output import Json, progress, say, show_json
-from geldspur.errors import GeldspurError
-
-ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")]
+from geldspur.cli.output import Json, ScanDir, progress, say, show_json
+from geldspur.errors import GeldspurError, UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -92,7 +90,7 @@ def verify(
         int | None, typer.Option("--seed", metavar="N", help="Draw the sample that an earlier run printed.")
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="OUT", help="Check a report that was made of the scan.")
+        Path | None, typer.Option("--report", metavar="DIR", help="Check a report that was made of the scan.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -103,6 +101,8 @@ def verify(
     from geldspur.evidence.custody import verify as verify_scan
     from geldspur.proof.keys import find_public
 
+    if source is None and (all_files or seed is not None):
+        raise UsageError("--all and --seed say which files of the source to read again", todo="add --source PATH")
     seed = secrets.randbelow(1 << 32) if seed is None else seed
     against = Against(
         key=find_public(key) if key else None,

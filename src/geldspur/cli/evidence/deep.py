@@ -1,12 +1,11 @@
 """Commands of `geldspur evidence` about deep: decode whole what no list knows."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from geldspur.cli.output import Json, progress, say, show_json
-from geldspur.errors import UsageError
+from geldspur.cli.output import Json, ScanDir, progress, say, show_json
 from geldspur.wording import counted
 
 
@@ -16,11 +15,11 @@ def register(app: typer.Typer) -> None:
 
 
 def deep(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The scan directory.")],
+    folder: ScanDir,
     source: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Where the source lies now, if it was moved.")
     ] = None,
-    every: Annotated[str, typer.Option(metavar="second|frame", help="How densely to sample.")] = "second",
+    every: Annotated[Literal["second", "frame"], typer.Option(help="How densely to sample.")] = "second",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many videos.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, metavar="N", help="Begin none after so many minutes.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Worker processes.")] = None,
@@ -32,10 +31,8 @@ def deep(
 
     from geldspur.evidence.scan.deep import deepen
 
-    if every not in ("second", "frame"):
-        raise UsageError(f"--every is 'second' or 'frame', not {every!r}", where="--every", todo="name one of them")
     result = deepen(
-        folder, every=every, source_path=source, limit=limit, minutes=minutes,  # type: ignore[arg-type]
+        folder, every=every, source_path=source, limit=limit, minutes=minutes,
         workers=workers or os.cpu_count() or 1, progress=progress(as_json),
     )  # fmt: skip
     if as_json:

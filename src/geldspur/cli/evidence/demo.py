@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, console, progress, show_json
+from geldspur.cli.output import Json, console, progress, say, show_json
 
 
 def register(app: typer.Typer) -> None:
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where everything is written.")] = Path("evidence-demo"),
     leads: Annotated[
-        Path | None, typer.Option(metavar="LEADS", help="Also lay the files' times beside these leads' payments.")
+        Path | None, typer.Option(metavar="DIR", help="Also lay the files' times beside these leads' payments.")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -37,8 +37,8 @@ def demo(
     else:
         for name, value in result.expected.items():
             if result.figures.get(name) != value:
-                console.print(f"[red]{name} is {result.figures.get(name)}, {value} were made[/]")
+                say(f"{name} is {result.figures.get(name)}, {value} were made")
         said = "as made, and verified" if result.passed else "NOT as it was made"
-        console.print(f"\n{said}; read {out / 'report' / 'report.pdf'} first")
+        say(f"\n{said}; read {out / 'report' / 'report.pdf'} first")
     if not result.passed:
         raise typer.Exit(1)

@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from geldspur.cli.output import Json, progress, say, show_json
-from geldspur.wording import counted
+from geldspur.wording import LIST_KINDS, counted
 
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
 
 app = typer.Typer(help="Hash sets in the form that look-ups use.", no_args_is_help=True)
 ListDir = Annotated[Path, typer.Argument(metavar="DIR", help="A compiled list.")]
+ListFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="Read the file as vics, caid, ncmec, threatexchange, vpdq, nsrl, plain or pdq; else its content tells.",
+    ),
+]
+ListKind = Annotated[
+    Literal["material", "benign"] | None,
+    typer.Option("--kind", help="What the file lists: reported material, or known harmless files."),
+]
 _MOST_CATEGORIES = 20
 
 
@@ -26,12 +38,14 @@ def register(group: typer.Typer) -> None:
 def make(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="VICS, CAID, NCMEC, ThreatExchange, vPDQ, NSRL, plain.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="New folder for the compiled list.")],
-    name: Annotated[str | None, typer.Option(help="What reports call the list; else the file's name.")] = None,
-    format: Annotated[str | None, typer.Option(help="The file's format; else recognised by its content.")] = None,
-    kind: Annotated[
-        Literal["material", "benign"] | None, typer.Option(help="Reported material, or known harmless files (NSRL).")
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="What reports call the list; else the file's name.")
     ] = None,
-    scheme: Annotated[str | None, typer.Option(help="Whose category numbers these are, such as US or UK.")] = None,
+    format: ListFormat = None,
+    kind: ListKind = None,
+    scheme: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Whose category numbers these are, such as US or UK.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Compile a hash list; what could not be read is counted, and the first of it named."""
@@ -65,7 +79,7 @@ def _show(found: "HashList", as_json: bool) -> None:
     if as_json:
         show_json(_facts(found))
         return
-    say(f"{found.name}: {found.format}, {counted(found.entries, 'entry', 'entries')}, {_KINDS[found.kind]}")
+    say(f"{found.name}: {found.format}, {counted(found.entries, 'entry', 'entries')}, {LIST_KINDS[found.kind]}")
     say(f"file      {found.file_name}, SHA-256 {found.sha256.hex()}")
     said = [f"version {found.version}" if found.version else "", f"made {found.made}" if found.made else ""]
     said += [f"categories by the scheme {found.scheme}" if found.scheme else ""]
@@ -84,9 +98,6 @@ def _show(found: "HashList", as_json: bool) -> None:
         say(f"unread    {counted(found.rejected, 'record')} rejected, {counted(found.flaws, 'field')} of others")
         for reason in found.reasons:
             say(f"          {reason}")
-
-
-_KINDS = {"material": "reported material", "benign": "known harmless files"}
 
 
 def _show_categories(found: "HashList") -> None:

@@ -2,20 +2,18 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from geldspur.cli.output import Json, progress, say, show_json
-from geldspur.wording import counted
+from geldspur.cli.evidence.lists import ListFormat, ListKind
+from geldspur.cli.output import Json, ScanDir, progress, say, show_json
+from geldspur.wording import LIST_KINDS, counted
 
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
     from geldspur.evidence.matching.compare import ListResult, MatchReport, MethodResult
     from geldspur.progress import Progress
-
-ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="The scan directory.")]
-Kind = Literal["material", "benign"]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,12 +29,8 @@ def match(
             "--list", metavar="FILE_OR_DIR", help="A list's file, or one that `evidence lists make` compiled."
         ),
     ],
-    kind: Annotated[
-        Kind | None, typer.Option(help="What lists given as files hold: reported material, or known harmless files.")
-    ] = None,
-    format: Annotated[
-        str | None, typer.Option(help="The format of lists given as files; else recognised by their content.")
-    ] = None,
+    kind: ListKind = None,
+    format: ListFormat = None,
     no_error: Annotated[
         bool, typer.Option("--no-error", help="Don't measure chance matches and misses with made lists and clips.")
     ] = False,
@@ -61,7 +55,7 @@ def match(
         _show(report)
 
 
-def _opened(folder: Path, path: Path, kind: Kind | None, format: str | None, shown: "Progress") -> "HashList":
+def _opened(folder: Path, path: Path, kind: ListKind, format: str | None, shown: "Progress") -> "HashList":
     """A compiled list, or the list of a file, compiled into the scan directory unless it is there already."""
     import shutil
 
@@ -88,8 +82,8 @@ def _show(report: "MatchReport") -> None:
 
 
 def _show_list(result: "ListResult") -> None:
-    meaning = "reported material" if result.kind == "material" else "known harmless files"
-    say(f"\n{result.name} ({meaning}, {counted(result.entries, 'entry', 'entries')}, sha256 {result.sha256})")
+    entries = counted(result.entries, "entry", "entries")
+    say(f"\n{result.name} ({LIST_KINDS[result.kind]}, {entries}, sha256 {result.sha256})")
     for found in result.methods:
         if found.entries:
             say(f"  {_told(found)}")
@@ -126,6 +120,7 @@ def _show_errors(report: "MatchReport") -> None:
     from geldspur.evidence.matching.error import interval
 
     if not report.errors:
+        say("\nerror of the methods: not measured now")
         return
     say("\nmeasured error (wrong of tried, 95 % interval)")
     plain = Counter(trial.method for trial in report.errors if trial.wrong == trial.tried)

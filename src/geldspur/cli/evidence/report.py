@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, progress, say, show_json
+from geldspur.cli.output import Json, ScanDir, progress, say, show_json
 
 
 def register(app: typer.Typer) -> None:
@@ -14,8 +14,8 @@ def register(app: typer.Typer) -> None:
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")],
-    out: Annotated[Path, typer.Option(metavar="OUT", help="Where the report goes: a folder outside the source.")],
+    folder: ScanDir,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes: a folder outside the source.")],
     mask_names: Annotated[
         bool, typer.Option("--mask-names", help="Print short ids made from digests instead of file names.")
     ] = False,

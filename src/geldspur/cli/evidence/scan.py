@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from geldspur.cli.output import Json, console_err, progress, say, show_json
+from geldspur.cli.output import Json, ScanDir, note, progress, say, show_json, tell_first_use
 from geldspur.wording import counted
 
 if TYPE_CHECKING:
@@ -34,23 +34,20 @@ def scan(
     from geldspur.evidence.scan.pipeline import scan as run
     from geldspur.evidence.scan.ready import is_ready
 
-    if fingerprints and not is_ready():
-        console_err.print("First use: compiling the kernels, which takes some seconds once ...")
+    tell_first_use(not fingerprints or is_ready(), "some seconds")
     result = run(source, out, workers=workers, fingerprints=fingerprints, progress=progress(as_json))
     if as_json:
         show_json(_as_json(out, result.warnings) | {"already": result.already} | _since(result.since))
     else:
         for warning in result.warnings:
-            console_err.print(f"[yellow]note:[/] {warning}")
+            note(warning)
         _say_status(out)
         _say_since(result.since)
     if result.since is not None and (result.since.changed or result.since.gone):
         raise typer.Exit(1)
 
 
-def status(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="The scan directory.")], as_json: Json = False
-) -> None:
+def status(folder: ScanDir, as_json: Json = False) -> None:
     """What a scan has counted so far, and whether it is finished."""
     if as_json:
         show_json(_as_json(folder, []))

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, say, show_json
+from geldspur.cli.output import Json, ScanDir, say, show_json
 from geldspur.wording import counted
 
 
@@ -16,9 +16,9 @@ def register(app: typer.Typer) -> None:
 
 
 def timeline(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")],
-    leads: Annotated[Path, typer.Option(metavar="LEADS", help="A leads directory.")],
-    out: Annotated[Path, typer.Option(metavar="OUT", help="Where table and picture go.")],
+    folder: ScanDir,
+    leads: Annotated[Path, typer.Option(metavar="DIR", help="A leads directory.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Where table and picture go.")],
     first: Annotated[
         datetime | None,
         typer.Option("--from", metavar="DATE", formats=["%Y-%m-%d"], help="Begin of the picture (UTC)."),

@@ -166,7 +166,7 @@ def _frame_problems(db: sqlite3.Connection, seq: int, record: dict[str, Any]) ->
     sha256 = record["sha256"]
     count, digest = frames_sha256(db.execute(_FRAMES, (bytes.fromhex(sha256),)))
     if (record.get("frames", count), record["frames_sha256"]) != (count, digest):
-        yield f"content {sha256}: its {counted(count, 'frame')} differ from record {seq} says"
+        yield f"content {sha256}: its {counted(count, 'frame')} are not as record {seq} says"
 
 
 def check_matches(db: sqlite3.Connection) -> Check:

@@ -89,7 +89,9 @@ def _check_listing(db: sqlite3.Connection, source: Source) -> Check:
             known += row is not None
             if row is None:
                 yield f"{shown(found.path)} is new"
-            elif row != (found.kind, found.size) and found.kind == "file":
+            elif row[0] != found.kind:
+                yield f"{shown(found.path)} was of the kind {row[0]} and is {found.kind}"
+            elif found.kind == "file" and row[1] != found.size:
                 yield f"{shown(found.path)} had {row[1]} bytes and has {found.size}"
         if known < walked:
             yield f"{counted(walked - known, 'name')} of the scan gone"

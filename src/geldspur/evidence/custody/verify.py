@@ -71,7 +71,7 @@ def verify(folder: Path, against: Against | None = None, progress: Progress = SI
 
 def _report(db: sqlite3.Connection, folder: Path, report: Path | None) -> Check:
     if report is None:
-        return not_checked("report", "name it: --report OUT")
+        return not_checked("report", "name it: --report DIR")
     from geldspur.evidence.custody.reported import check_report
 
     try:

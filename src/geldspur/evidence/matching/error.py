@@ -26,7 +26,7 @@ from geldspur import __version__
 from geldspur.evidence.lists import HashList
 from geldspur.evidence.matching import spikes
 from geldspur.evidence.matching.exact import METHODS
-from geldspur.evidence.matching.frames import LEAST_QUALITY, searchable
+from geldspur.evidence.matching.frames import LEAST_QUALITY, VARIANTS, searchable
 from geldspur.evidence.matching.mih import MAX_RADIUS, Hashes, MultiIndex
 from geldspur.evidence.matching.near import contents_near
 from geldspur.evidence.media.keyframes import fingerprint
@@ -140,8 +140,7 @@ def _spike(seed: int, number: int) -> list[tuple[str, str, bool]]:
     for edit, copy in [(spikes.UNCHANGED, clip), *spikes.edited(clip)]:
         for method, digest in zip(METHODS, (md5, sha1, sha256), strict=True):
             found.append((method, edit, digest(copy).digest() == digest(clip).digest()))
-        variants = ("plain", "mirrored", "cropped", "cropped_mirrored")
-        queries = np.array([list(h) for h in _hashes(copy, "keyframe", variants)], np.uint8).reshape(-1, 32)
+        queries = np.array([list(h) for h in _hashes(copy, "keyframe", VARIANTS)], np.uint8).reshape(-1, 32)
         found.append((NEAR, edit, any(len(matches) for matches in index.search(queries))))
     return found
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from geldspur.evidence.matching.frames import VARIANTS, Ints, Queries, queries
+from geldspur.evidence.matching.frames import LEAST_QUALITY, VARIANTS, Ints, Queries, queries
 from geldspur.evidence.matching.mih import MAX_RADIUS, Matches, MultiIndex
 from geldspur.evidence.model import Variant
 from geldspur.progress import SILENT, Progress, Task
@@ -47,7 +47,7 @@ def near_hits(
     Args:
         rows: int64[n], the entry of each hash that the index was made of; an entry may have several.
     """
-    total = db.execute("SELECT count(*) FROM frame WHERE quality >= 50").fetchone()[0]
+    total = db.execute("SELECT count(*) FROM frame WHERE quality >= ?", (LEAST_QUALITY,)).fetchone()[0]
     tally: _Tally | None = None
     with progress.task(label, total, "frames") as task:
         for piece in queries(db):

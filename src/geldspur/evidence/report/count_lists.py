@@ -4,7 +4,8 @@ import sqlite3
 
 from geldspur.evidence.report.count_files import literal, part_of_name
 from geldspur.evidence.report.figures import Counter
-from geldspur.evidence.report.lists import KINDS, Listed, escaped, told_category
+from geldspur.evidence.report.lists import Listed, escaped, told_category
+from geldspur.wording import LIST_KINDS
 
 _METHOD_WORDS = {
     "sha256": "identical file by SHA-256",
@@ -16,7 +17,7 @@ _METHOD_WORDS = {
 
 def count_list(counter: Counter, db: sqlite3.Connection, one: Listed) -> None:
     """What one list knows. A list that knows nothing is told like any other."""
-    name, lead = f"list.{one.key}", f"List {one.title} ({KINDS[one.kind]})"
+    name, lead = f"list.{one.key}", f"List {one.title} ({LIST_KINDS[one.kind]})"
     sha256 = f"sha256 = x'{one.sha256.hex()}'"
     counter.count(
         f"{name}.entries", f"{lead}: entries", f"SELECT entries FROM hash_list WHERE {sha256}", noun="entries"

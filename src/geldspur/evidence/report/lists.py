@@ -7,7 +7,6 @@ from typing import Any
 
 from geldspur.evidence.names import shown
 
-KINDS = {"material": "reported material", "benign": "known harmless files"}
 DIGESTS = ("sha256", "sha1", "md5")
 _COLUMNS = ("id", "name", "file_name", "sha256", "format", "version", "made", "scheme", "kind", "entries")
 

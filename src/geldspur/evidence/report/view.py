@@ -6,11 +6,11 @@ from typing import Any
 
 from geldspur.evidence.report import words
 from geldspur.evidence.report.figures import Figure, share
-from geldspur.evidence.report.lists import DIGESTS, KINDS, Listed
+from geldspur.evidence.report.lists import DIGESTS, Listed
 from geldspur.evidence.report.rows import Row, Rows
 from geldspur.evidence.report.tables import not_read
 from geldspur.leads.report.plain import clean, number
-from geldspur.wording import counted
+from geldspur.wording import LIST_KINDS, counted
 
 HITS_SHOWN = 200  # contents at each level; hits.csv has them all
 NOT_READ_SHOWN = 200
@@ -183,7 +183,7 @@ class View:
             "title": clean(one.title, 200),
             "file": clean(one.file_name, 200),
             "sha256": one.sha256.hex(),
-            "kind": KINDS[one.kind],
+            "kind": LIST_KINDS[one.kind],
             "facts": clean(
                 f"format {one.format}; made {one.made or 'not stated'}; category scheme {one.scheme or 'not stated'}",
                 300,

@@ -1,12 +1,11 @@
 """Writes a report: every file of it, or none."""
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from geldspur.errors import UsageError
+from geldspur.evidence.outputs import check_out
 from geldspur.evidence.report import tables
 from geldspur.evidence.report.case_uco import write_case
 from geldspur.evidence.report.document import FORMAT, document, state_of
@@ -16,7 +15,6 @@ from geldspur.evidence.report.numbers import numbers
 from geldspur.evidence.report.rows import Rows
 from geldspur.evidence.report.vics import write_vics
 from geldspur.evidence.report.view import View
-from geldspur.evidence.sources.mounts import lies_within
 from geldspur.evidence.store import ScanStore, open_to_read, open_to_write
 from geldspur.leads.report.typeset import to_pdf
 from geldspur.ledger.columns import staging
@@ -25,7 +23,6 @@ from geldspur.proof import manifest as hashes
 
 MANIFEST = "manifest.json"
 TEMPLATE = Path(__file__).parent / "template" / "report.typ"
-_TODO = "name a new folder outside the source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +48,7 @@ def write_report(
     """
     # Whoever may not note the report in the log learns so before the work; nobody else writes meanwhile.
     with open_to_write(scan) as writer, open_to_read(scan) as store:
-        _check_out(out, scan, store)
+        check_out(out, scan, store.about(), what="report", format=FORMAT)
         with staging(out) as work:
             work.chmod(0o700)
             report = _write_files(store, work, out, mask_names, pdf, progress)
@@ -101,31 +98,3 @@ def _write_files(store: ScanStore, work: Path, out: Path, masked: bool, pdf: boo
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="ascii", newline="")
-
-
-def _check_out(out: Path, scan: Path, store: ScanStore) -> None:
-    real = out.resolve()
-    source = _source(store.about())
-    if source is not None and source.is_dir() and lies_within(out, source):
-        raise UsageError("the report would lie inside the source", where=str(out), todo=_TODO)
-    if scan.resolve().is_relative_to(real):
-        raise UsageError("the report would replace the scan directory", where=str(out), todo=_TODO)
-    if out.is_dir() and any(out.iterdir()) and not _is_report(out):
-        raise UsageError("the folder is not empty and holds no report", where=str(out), todo=_TODO)
-    if out.exists() and not out.is_dir():
-        raise UsageError("the report needs a folder", where=str(out), todo=_TODO)
-
-
-def _source(about: Mapping[str, str]) -> Path | None:
-    """Where the source was, by its bytes where the scan recorded them: `source` is made to be read."""
-    told = json.loads(about.get("describe", "{}")).get("path_hex")
-    if told:
-        return Path(os.fsdecode(bytes.fromhex(told)))
-    return Path(about["source"]) if about.get("source") else None
-
-
-def _is_report(out: Path) -> bool:
-    try:
-        return hashes.read((out / MANIFEST).read_bytes())[0].get("format") == FORMAT
-    except (OSError, ValueError):
-        return False

@@ -1,5 +1,6 @@
 """A folder, or a mounted drive: walked and opened by descriptors from folder to folder, so that no link leads away."""
 
+import errno
 import io
 import os
 import stat
@@ -153,7 +154,7 @@ class FolderSource:
         descriptor = open_read_only(name, self._open_folders().reach(folder))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(6, "no regular file any more")
+            raise OSError(errno.ENXIO, "no regular file any more")
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_SEQUENTIAL)
         return io.FileIO(descriptor, "rb")
 

@@ -1,6 +1,7 @@
 """What the file system says of one name, with its time of birth, which Python's own stat does not tell on Linux."""
 
 import ctypes
+import errno
 import os
 import struct
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def facts(name: bytes, folder: int) -> Facts:
         return _by_stat(name, folder)
     if _statx(folder, name, _NOFOLLOW | _NO_AUTOMOUNT, _BASIC | _BORN, _buffer) != 0:
         code = ctypes.get_errno()
-        if code in (38, 1):  # ENOSYS, or EPERM of a filter of system calls that does not know it
+        if code in (errno.ENOSYS, errno.EPERM):  # EPERM comes of a filter of system calls that does not know it
             return _by_stat(name, folder)
         raise OSError(code, os.strerror(code))
     (

@@ -1,6 +1,5 @@
 """Writes a timeline: table, picture, and what was kept off them; every file or none."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +9,7 @@ from typing import Any
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.custody.checks import events as records
 from geldspur.evidence.custody.checks import untouched
+from geldspur.evidence.outputs import check_out
 from geldspur.evidence.report.cells import write_table
 from geldspur.evidence.timeline import bins, picture
 from geldspur.evidence.timeline.events import Event, from_utc, utc
@@ -25,7 +25,6 @@ _COLUMNS = (
     "time_utc", "what", "description", "path", "sha256", "txid", "vout", "size", "value_sat", "source_of_time",
 )  # fmt: skip
 _MONEY = ("payment", "payout", "cashout")
-_TODO = "name a new folder outside the source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,8 @@ def write_timeline(
         raise UsageError("this is not a leads directory", where=str(leads), todo=todo)
     money = read_leads_dir(leads)
     with untouched(scan) as db:
-        _check_out(out, scan, dict(db.execute("SELECT key, value FROM about")))
+        about = dict(db.execute("SELECT key, value FROM about"))
+        check_out(out, scan, about, what="timeline", format=FORMAT)
         begun = scan_begun(records(db, newest_first=False))
         if begun is None:
             raise GeldspurError("the scan's log does not say when it began", where=str(scan), todo="scan again")
@@ -152,22 +152,3 @@ def _span(rows: Sequence[Event], first: datetime | None, last: datetime | None) 
             f"{begin:%Y-%m-%d} is not before {end:%Y-%m-%d}", todo="name an earlier --from, or a later --to"
         )
     return whole if first is None and last is None else bins.span(begin, end)
-
-
-def _check_out(out: Path, scan: Path, about: dict[str, str]) -> None:
-    real, source = out.resolve(), about.get("source")
-    if source and Path(source).is_dir() and real.is_relative_to(Path(source).resolve()):
-        raise UsageError("the timeline would lie inside the source", where=str(out), todo=_TODO)
-    if scan.resolve().is_relative_to(real) or real.is_relative_to(scan.resolve()):
-        raise UsageError("the timeline would lie in the scan directory, or replace it", where=str(out), todo=_TODO)
-    if out.exists() and not out.is_dir():
-        raise UsageError("the timeline needs a folder", where=str(out), todo=_TODO)
-    if out.is_dir() and any(out.iterdir()) and not _is_timeline(out):
-        raise UsageError("the folder is not empty and holds no timeline", where=str(out), todo=_TODO)
-
-
-def _is_timeline(out: Path) -> bool:
-    try:
-        return bool(json.loads((out / MANIFEST).read_bytes()).get("format") == FORMAT)
-    except (OSError, ValueError, AttributeError):
-        return False

@@ -1,11 +1,13 @@
 """A disk image as a source of files."""
 
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from geldspur.evidence.model import Found
+from geldspur.evidence.names import for_json
 from geldspur.evidence.sources.image.apart import Apart
 from geldspur.evidence.sources.image.disks import EWF, first_bytes
 from geldspur.evidence.sources.image.opened import OpenedImage
@@ -90,7 +92,7 @@ class ImageSource:
     def describe(self) -> dict[str, str | int]:
         """Path, size, what the container says of itself, and each partition."""
         facts, volumes = self._ask()
-        return {"path": str(self._path.absolute()), **facts, **dict(volume.as_fact() for volume in volumes)}
+        return {**for_json(os.fsencode(self._path.absolute())), **facts, **dict(volume.as_fact() for volume in volumes)}
 
     def verify_stored(self, progress: Callable[[int], None] = lambda _: None) -> list[StoredDigest]:
         """Read the whole image and compare the digests that it carries (an E01 only); empty where it carries none.
