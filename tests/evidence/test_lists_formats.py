@@ -413,7 +413,7 @@ def test_hashdeep_files_may_follow_each_other_if_their_columns_agree(tmp_path):
         (b"just words\nand more\n", "nothing in the file"),
         (b"\x7fELF\x00\x00\x00", "neither text nor"),
         (b'{"some": {"other": "json"}}', "no record of a hash list"),
-        (gzip.compress(b"SQLite format 3\x00"), "packed SQLite"),
+        (gzip.compress(b"SQLite format 3\x00", mtime=0), "packed SQLite"),
         (b"%%%% HASHDEEP-1.0\n%%%% size,tiger,filename\n", "no column of"),
     ],
 )

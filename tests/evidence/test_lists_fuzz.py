@@ -41,7 +41,7 @@ SAMPLES = {
     "vpdq": json.dumps([_FRAME] * 3).encode(),
     "vpdq frames": json.dumps({"0": {"hash": text(1, "sha256"), "quality": 80}}).encode(),
     "nsrl": _nsrl_bytes(),
-    "gzip": gzip.compress(PLAIN["bare"].encode() * 20),
+    "gzip": gzip.compress(PLAIN["bare"].encode() * 20, mtime=0),
     **{name: content.encode() for name, content in PLAIN.items()},
 }
 _PIECES = [b'"', b"{", b"}", b"[", b"]", b",", b"\n", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"<", b"&a;", b"null",

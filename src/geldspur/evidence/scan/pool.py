@@ -187,7 +187,7 @@ class Pool:
         elif what == "ready":
             worker.ready = True
             self.confined = content if self.confined is None else self.confined
-        elif what == "broken":
+        elif what == "broken" and not worker.ready:
             raise GeldspurError(f"a worker could not start: {content}")
         elif what in ("said", "asked"):
             return [Event(what, worker.tasks[0], content)]
