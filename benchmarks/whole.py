@@ -58,10 +58,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--copies", type=int, default=4)
     parser.add_argument(
-        "--keyframe-every",
-        type=int,
-        default=250,
-        help="frames from one keyframe to the next, at most; libx264's own: 250",
+        "--gop", type=int, default=250, help="most frames from one keyframe to the next; 250 is x264's own"
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("build/bench/whole"))
