@@ -18,7 +18,7 @@ from geldspur.evidence.model import Digests
 from geldspur.evidence.scan import pipeline, run
 from geldspur.evidence.scan.pool import Pool, Task
 from geldspur.evidence.scan.tasks import make_handler
-from geldspur.evidence.scan.wire import Inbox
+from geldspur.evidence.scan.wire import Inbox, send
 
 
 def obedient(context):
@@ -39,6 +39,8 @@ def obedient(context):
             case "talk":
                 talk.say("on it")
                 return talk.ask("how?")
+            case "broken":
+                send(talk._descriptor, ("broken", None, "as if it had never begun"))
             case "evil":
                 return partial(os.system, "true")
         return context, task
@@ -83,6 +85,11 @@ def test_a_worker_that_dies_hangs_or_lacks_memory_costs_one_task():
 def test_workers_that_cannot_start_end_the_scan_with_their_words():
     with Pool(unwilling, 1, None) as pool, pytest.raises(GeldspurError, match="no kernels here"):
         _all(pool, ["one"])
+
+
+def test_a_worker_that_has_begun_cannot_end_the_scan():
+    with Pool(obedient, 1, None) as pool:
+        assert _all(pool, ["broken", "one"]) == {"broken": ("done", (None, "broken")), "one": ("done", (None, "one"))}
 
 
 def test_what_a_worker_sends_names_no_function():
