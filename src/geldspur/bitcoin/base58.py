@@ -24,11 +24,11 @@ def encode(data: bytes) -> str:
 def decode(text: str) -> bytes:
     """Bytes of a Base58 text; ValueError names the first character that isn't Base58."""
     raw = text.encode("utf-8", "surrogatepass").translate(_DIGIT)
-    if _INVALID in raw:
-        at = next(i for i, c in enumerate(text) if not c.isascii() or _DIGIT[ord(c)] == _INVALID)
-        raise ValueError(f"character {at + 1} ({text[at]!a}) is not a Base58 character")
     number = 0
     for digit in raw:
+        if digit == _INVALID:
+            at = next(i for i, c in enumerate(text) if not c.isascii() or _DIGIT[ord(c)] == _INVALID)
+            raise ValueError(f"character {at + 1} ({text[at]!a}) is not a Base58 character")
         number = number * 58 + digit
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")

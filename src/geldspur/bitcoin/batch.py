@@ -35,7 +35,7 @@ class Batch:
         self.base_size = np.empty(n_tx, np.uint32)
         self.tx_in = np.zeros(n_tx + 1, np.int64)
         self.tx_out = np.zeros(n_tx + 1, np.int64)
-        self.in_outpoint = np.empty((n_in, 36), np.uint8)
+        self.in_outpoint = np.empty((n_in, kernels.OUTPOINT), np.uint8)
         self.in_sequence = np.empty(n_in, np.uint32)
         self.in_signs = np.empty(n_in, np.uint8)
         self.out_value = np.empty(n_out, np.int64)

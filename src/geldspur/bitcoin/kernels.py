@@ -60,6 +60,8 @@ MIN_TX = 51
 MIN_BLOCK = 81 + MIN_TX
 MIN_INPUT = 41
 MIN_OUTPUT = 9
+OUTPOINT = 36
+"""Bytes that name an output: its txid and its number."""
 SLACK = 32
 """Bytes by which an array that payloads are copied to must be longer than they are."""
 
@@ -213,7 +215,7 @@ def _decode_blocks(
                 if end - at < 4:
                     fault = TRUNCATED
                     break
-                _copy_outpoint(in_outpoint_, 36 * i, buf, begin_in)
+                _copy_outpoint(in_outpoint_, OUTPOINT * i, buf, begin_in)
                 store_u8(in_signs_, i, script_signs(buf, script, at) if at > script else 0)
                 store_u32(in_sequence_, 4 * i, load_u32(buf, at))
                 at += 4

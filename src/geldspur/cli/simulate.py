@@ -46,11 +46,11 @@ def blocks(
     as_json: Json = False,
 ) -> None:
     """Write Bitcoin Core's block files of a made-up chain, and what is true of it."""
-    from geldspur.accuracy.chain import kernels, simulate_blocks
+    from geldspur import kernelcache
+    from geldspur.accuracy.chain import simulate_blocks
 
     if not as_json:
-        cached = Path(kernels.__file__).parent / "__pycache__"
-        tell_first_use(any(cached.glob("kernels.make_block*.nbi")), "half a minute")
+        tell_first_use(kernelcache.is_warm("make_block"), "half a minute")
     truth = simulate_blocks(
         out, txs, blocks=number, seed=seed, lean=lean, xor=xor, undo=undo, links=links, progress=progress(as_json)
     )

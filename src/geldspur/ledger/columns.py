@@ -73,15 +73,15 @@ class Ahead:
         mapping = getattr(base, "_mmap", None)
         self._advise = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_WILLNEED") else None
         self._row = column.strides[0]
-        self._asked = bytearray(0 if mapping is None else len(mapping) // _PAGE + 1)
-        """A byte a page, 1 once the page was asked for; memory holds only what is touched of it."""
+        self._asked = mmap.mmap(-1, 1 if mapping is None else len(mapping) // _PAGE + 1)
+        """A byte a page, 1 once the page was asked for; being a map, it takes memory only where it is touched."""
 
     def __call__(self, first: int, count: int = 1) -> None:
         """Rows `first` up to `first + count` will be looked at soon."""
         if self._advise is None:
             return
         page, last = first * self._row // _PAGE, ((first + count) * self._row - 1) // _PAGE
-        if self._asked[page] if page == last else self._asked.find(0, page, last + 1) < 0:
+        if self._asked[page] if page == last else self._asked.find(b"\0", page, last + 1) < 0:
             return
         self._asked[page : last + 1] = b"\1" * (last + 1 - page)
         self._advise(mmap.MADV_WILLNEED, page * _PAGE, (last + 1 - page) * _PAGE)

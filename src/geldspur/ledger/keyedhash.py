@@ -1,15 +1,11 @@
 """The keyed hashes of the kernels in plain Python, for looking up one key without numba."""
 
-from struct import Struct
-
 from geldspur.bitcoin.scripts import ScriptType
 
 _A = 0x9E3779B97F4A7C15
 _B = 0xFF51AFD7ED558CCD
 _C = 0xC4CEB9FE1A85EC53
 _MASK = (1 << 64) - 1
-_WORDS = {20: Struct("<QQI").unpack}
-"""How payloads of the usual length are taken apart."""
 
 Key = tuple[int, int]
 
@@ -38,15 +34,8 @@ def script_hash(key: Key, script_type: ScriptType, payload: bytes) -> int:
     """Keyed hash of a script by its type and payload."""
     length = len(payload)
     h = key[0] ^ int(script_type) << 32 ^ length
-    *words, rest = _WORDS[length](payload) if length in _WORDS else _words(payload)
-    for word in words:
-        h = (h ^ word) * _A & _MASK
+    whole = length - length % 8
+    for at in range(0, whole, 8):
+        h = (h ^ int.from_bytes(payload[at : at + 8], "little")) * _A & _MASK
         h ^= h >> 32
-    return _mix(((h ^ rest) * _A & _MASK) ^ key[1])
-
-
-def _words(payload: bytes) -> tuple[int, ...]:
-    """Words of eight bytes, and what the last bytes make, of which there are fewer."""
-    whole = len(payload) - len(payload) % 8
-    words = [int.from_bytes(payload[at : at + 8], "little") for at in range(0, whole, 8)]
-    return (*words, int.from_bytes(payload[whole:], "little"))
+    return _mix(((h ^ int.from_bytes(payload[whole:], "little")) * _A & _MASK) ^ key[1])

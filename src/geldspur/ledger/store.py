@@ -107,10 +107,6 @@ class Ledger:
         self.edge_height: Array = column["edge_height"]
         ahead = ("script_type", "script_at", "out_value", "out_spender") if for_look_ups else ()
         self._gone = gone(self.out_spender.dtype)
-        # One element of a memory view comes as a Python integer, in a third of the time that numpy's takes.
-        self._kind_of, self._payload_at = self.script_type.data, self.script_at.data
-        self._payloads = self.script_payload.data
-        self._value_of, self._spender_of = self.out_value.data, self.out_spender.data
         self._ahead = {name: Ahead(column[name]) for name in ahead}
 
     @cached_property
@@ -234,7 +230,7 @@ class Ledger:
                     self._ahead["script_type"](row)
                     self._ahead["script_at"](row, 2)
                     run.ahead_of_outputs(row)
-                if self._kind_of[row] == kind and self.payload(row) == payload:
+                if int(self.script_type[row]) == kind and self.payload(row) == payload:
                     return row
         return None
 
@@ -244,7 +240,7 @@ class Ledger:
 
     def payload(self, script: int) -> bytes:
         """The bytes that tell a script from others of its type."""
-        return bytes(self._payloads[self._payload_at[script] : self._payload_at[script + 1]])
+        return self.script_payload[self.script_at[script] : self.script_at[script + 1]].tobytes()
 
     def address(self, script: int) -> str | None:
         """A script's address; None where it has none (P2PK, bare multisig, OP_RETURN, odd ones)."""
@@ -286,8 +282,8 @@ class Ledger:
             self._read_ahead(rows)
         # Inputs that were appended since the ledger was opened don't spend anything yet.
         if len(rows) <= _FEW:
-            value_of, spender_of, n_inputs, lost = self._value_of, self._spender_of, self.n_inputs, self._gone
-            return sum([value_of[row] for row in rows.tolist() if n_inputs <= spender_of[row] != lost])
+            kept_rows = [r for r in rows.tolist() if self.n_inputs <= int(self.out_spender[r]) != self._gone]
+            return sum(int(self.out_value[row]) for row in kept_rows)
         spender = self.out_spender[rows]
         kept = (spender >= self.n_inputs) & (spender != self._gone)
         return int(self.out_value[rows][kept].sum())

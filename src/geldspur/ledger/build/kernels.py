@@ -12,7 +12,7 @@ Memory is fetched ahead: while one group of keys is compared, the next group's s
 import numpy as np
 from numba import njit
 
-from geldspur.bitcoin.kernels import copy_payload
+from geldspur.bitcoin.kernels import OUTPOINT, copy_payload
 from geldspur.bitcoin.words import load_u32, load_u64, prefetch, same_bytes, window_of
 from geldspur.ledger.kernels import script_hash, txid_hash
 
@@ -31,8 +31,6 @@ _GROUP = 48
 """Keys whose memory is asked for before the first of them is compared: more would drive each other from the cache."""
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
-OUTPOINT = 36
-"""Bytes that name an output: its txid and its number."""
 _FORM_BITS, _FORM = np.uint64(24), np.uint64(0xFFFFFF)
 """A script's second word: its payload's place, and below that 16 bits of length and 8 of type."""
 

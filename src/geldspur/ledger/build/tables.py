@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from geldspur.bitcoin.kernels import SLACK
+from geldspur.bitcoin.kernels import OUTPOINT, SLACK
 from geldspur.ledger.build import kernels
 from geldspur.ledger.build.decode import Piece
 from geldspur.ledger.build.draft import Draft
@@ -161,7 +161,7 @@ class Tables:
         for run in self._runs:
             lookup.find_txs_in_run(
                 np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
-                run.txs[1], txid, batch.in_outpoint, kernels.OUTPOINT, batch.n_in, self._hashes, found,
+                run.txs[1], txid, batch.in_outpoint, OUTPOINT, batch.n_in, self._hashes, found,
             )  # fmt: skip
         prevout = np.empty(batch.n_in, draft.columns["in_prevout"].dtype)
         fault, row = kernels.link_inputs(
