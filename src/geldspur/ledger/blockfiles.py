@@ -253,7 +253,7 @@ def _next_frame(found: Scan, file: OpenFile, at: int, size: int) -> int | None:
 def _is_zero_tail(file: OpenFile, at: int, size: int) -> bool:
     """Are all bytes from `at` on zero on disk? (The preallocated tail is not obfuscated.)"""
     raw = OpenFile(BlockFile(file.file.path, b""), file.handle)
-    return not any(any(part) for _, part in _windows(raw, at, size))
+    return all(part.count(0) == len(part) for _, part in _windows(raw, at, size))
 
 
 def _find_magic(found: Scan, file: OpenFile, at: int, size: int) -> int | None:

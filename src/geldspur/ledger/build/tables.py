@@ -136,7 +136,7 @@ class Tables:
         if n_tx > self._first_tx:
             self._renew_txs(n_tx, 1.0)
         if n_scripts > self._first_script:
-            self._renew_scripts(n_scripts, 1.0, n_scripts - self._first_script)
+            self._renew_scripts(n_scripts, _expected(n_scripts - self._first_script, 1.0))
 
     def link(self, piece: Piece, share_done: float, edges: tuple[int, int] = (0, 0)) -> Array:
         """The output row that each of the batch's inputs spends; its transactions are in the draft already.
@@ -217,7 +217,7 @@ class Tables:
         draft, count = self._draft, outputs.count
         n_scripts = draft.rows("script")
         if self._scripts.is_short_for(n_scripts + count - self._first_script):
-            self._renew_scripts(n_scripts, share_done, n_scripts + count - self._first_script)
+            self._renew_scripts(n_scripts, self._scripts_expected(count, share_done), count)
         what = (outputs.types, outputs.at, outputs.length, outputs.payload, count)
         ids = np.empty(count, np.uint32)
         payload = draft.columns["script_payload"].mapped()
@@ -240,9 +240,18 @@ class Tables:
             )  # fmt: skip
         return older
 
-    def _renew_scripts(self, rows: int, share_done: float, have: int) -> None:
-        """Enter the range's scripts anew; known ones of older runs are found there again when they are met."""
-        self._scripts.renew(have, _expected(have, share_done), self._budget - self._txs.bytes)
+    def _scripts_expected(self, count: int, share_done: float) -> int:
+        """How many scripts the range will have, when `count` outputs more are to be numbered."""
+        known = self._draft.rows("script") - self._first_script
+        if not known:  # that all of them are new tells nothing of those to come
+            return min(4 * count, _expected(count, share_done))
+        before = max(1, self._draft.rows("out") - self._draft.range_start["out"] - count)
+        return _expected(known + count * known // before, share_done)
+
+    def _renew_scripts(self, rows: int, expected: int, more: int = 0) -> None:
+        """Enter the range's scripts anew, with room for `more`; those of older runs are found there when they are met."""
+        have = rows - self._first_script + more
+        self._scripts.renew(have, max(have, expected), self._budget - self._txs.bytes)
         known = [self._draft.columns[n].mapped() for n in _SCRIPT_COLUMNS]
         kernels.insert_scripts(self._scripts.slots, self._key, *known, self._first_script, rows)
 
