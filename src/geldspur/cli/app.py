@@ -1,5 +1,6 @@
 """The `geldspur` program: its commands, and how errors end it."""
 
+import gc
 import json
 import sys
 from io import TextIOWrapper
@@ -52,12 +53,15 @@ app.add_typer(simulate.app, name="simulate")
 
 
 _INTERRUPTED = 130
+_OBJECTS_BETWEEN_COLLECTIONS = 50_000
+"""Most objects of a command are its modules, which stay: to look through them while they load costs a twentieth."""
 
 
 def main() -> None:
     """Run the program; a known error ends it with one clear message and its exit code."""
     if isinstance(sys.stdout, TextIOWrapper):  # a path that is no UTF-8 ends no command, and leaves its JSON valid
         sys.stdout.reconfigure(errors="backslashreplace")
+    gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
     try:
         app()
     except GeldspurError as error:

@@ -8,8 +8,9 @@ from pathlib import Path
 from geldspur.errors import UsageError
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
-_PIECE = 16
 LEAST = 768 << 20
+_PIECE = 16 << 20
+"""Bytes of blocks beyond which a piece gains nothing: columns are written in large parts, Python runs seldom."""
 _PROGRAM = 320 << 20
 """What Python, numpy, numba and the compiled kernels take before a build begins."""
 
@@ -32,7 +33,7 @@ class Budget:
     @property
     def batch_bytes(self) -> int:
         """Bytes of blocks that are decoded together; each of `threads + 1` batches takes about five times that."""
-        return max(1 << 20, min(_PIECE << 20, (self.total - _PROGRAM) // (6 * 5 * (self.threads + 1))))
+        return max(1 << 20, min(_PIECE, (self.total - _PROGRAM) // (6 * 5 * (self.threads + 1))))
 
     @property
     def tables(self) -> int:

@@ -249,7 +249,7 @@ class Tables:
         return _expected(known + count * known // before, share_done)
 
     def _renew_scripts(self, rows: int, expected: int, more: int = 0) -> None:
-        """Enter the range's scripts anew, with room for `more`; those of older runs are found there when they are met."""
+        """Enter the range's scripts anew, with room for `more`; older runs' are found there again when they are met."""
         have = rows - self._first_script + more
         self._scripts.renew(have, max(have, expected), self._budget - self._txs.bytes)
         known = [self._draft.columns[n].mapped() for n in _SCRIPT_COLUMNS]
