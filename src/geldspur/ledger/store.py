@@ -13,6 +13,7 @@ A *period* ledger begins above height 0. What its inputs spend from before it ar
 """
 
 import hashlib
+import mmap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -37,6 +38,8 @@ _FEW = 16
 """Outputs up to which Python is quicker than numpy."""
 _SPARSE = 4096
 """Rows between two that are wanted, up to which reading all of them is quicker than picking."""
+_NEIGHBOURS = 4
+"""Scripts, to the power of two, of whose payloads and outputs it is taken that all are read with those of one."""
 _GATHER = 1 << 20
 """Rows gathered at once: a hub's gather stays within bounded memory."""
 NO_SCRIPT = int(np.iinfo(np.uint32).max)
@@ -112,6 +115,7 @@ class Ledger:
         self._type, self._at = memoryview(self.script_type), memoryview(self.script_at)
         self._payload = memoryview(self.script_payload)
         self._value, self._spender = memoryview(self.out_value), memoryview(self.out_spender)
+        self._asked = mmap.mmap(-1, (self.n_scripts >> _NEIGHBOURS) + 1) if for_look_ups else None
         self._ahead_script = Ahead(self.script_type, self.script_at, self.runs[0].out_start)
         self._ahead_payload = Ahead(self.script_payload)
         self._ahead_output = Ahead(self.out_value, self.out_spender)
@@ -233,7 +237,8 @@ class Ledger:
         kind = int(script_type)  # numpy takes microseconds to compare a number of its own with an enumeration's
         for run in self.runs:
             for row in run.candidate_scripts(script_type, payload):
-                if self._for_look_ups:
+                if self._asked is not None and not self._asked[row >> _NEIGHBOURS]:
+                    self._asked[row >> _NEIGHBOURS] = 1
                     self._read_script_ahead(row)
                 if self._type[row] == kind and self.payload(row) == payload:
                     return row

@@ -112,12 +112,12 @@ class Run:
     def candidate_txs(self, txid: bytes) -> list[int]:
         """Rows whose txid may be this one (wire order), the latest first."""
         found = self._txs_by_hash.candidates(txid_hash(self.key, txid))
-        return [row for row in reversed(found) if row < self.txs[1]]
+        return [row for row in found[::-1] if row < self.txs[1]] if self.cut else found[::-1]
 
     def candidate_scripts(self, script_type: ScriptType, payload: bytes) -> list[int]:
         """Ids whose script may be this one."""
         found = self._scripts_by_hash.candidates(script_hash(self.key, script_type, payload))
-        return [s for s in found if s < self.scripts[1]]
+        return [s for s in found if s < self.scripts[1]] if self.cut else found
 
     def ahead_of_outputs(self, script: int) -> None:
         """Begin to read the rows of a script's outputs, unless it takes a search to find them."""
