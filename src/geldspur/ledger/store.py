@@ -294,19 +294,24 @@ class Ledger:
 
     def balance_sat(self, script: int) -> int:
         """What a script's unspent outputs hold at the tip."""
-        rows = self.outputs_of(script)
-        # Inputs that were appended since the ledger was opened don't spend anything yet.
-        if len(rows) > _FEW:
-            total = 0
-            for part in parts(rows):
-                spender = self.spenders_of(part)
-                total += int(self.values_of(part[(spender >= self.n_inputs) & (spender != self._gone)]).sum())
-            return total
-        few = rows.tolist()
+        rows: list[int] = []
+        for run in self.runs:
+            few = run.few_outputs_of(script, _FEW)
+            if few is None:
+                return self._balance_of_many(self.outputs_of(script))
+            rows += few
         if self._for_look_ups:
-            for row in few:
+            for row in rows:
                 self._ahead_output(row)
-        return sum([self._value[row] for row in few if self.n_inputs <= self._spender[row] != self._gone])
+        # Inputs that were appended since the ledger was opened don't spend anything yet.
+        return sum([self._value[row] for row in rows if self.n_inputs <= self._spender[row] != self._gone])
+
+    def _balance_of_many(self, outputs: Array) -> int:
+        total = 0
+        for part in parts(outputs):
+            spender = self.spenders_of(part)
+            total += int(self.values_of(part[(spender >= self.n_inputs) & (spender != self._gone)]).sum())
+        return total
 
     def values_of(self, outputs: Array) -> Array:
         """Values of output rows, ascending ones, in satoshi: int64, parallel to them."""

@@ -98,6 +98,7 @@ class Run:
     _txs_by_hash: Index = field(init=False, repr=False, compare=False)
     _scripts_by_hash: Index = field(init=False, repr=False, compare=False)
     _start: memoryview = field(init=False, repr=False, compare=False)
+    _rows: memoryview = field(init=False, repr=False, compare=False)
     _ahead_outputs: Ahead = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +108,7 @@ class Run:
         object.__setattr__(self, "_txs_by_hash", txs)
         object.__setattr__(self, "_scripts_by_hash", scripts)
         object.__setattr__(self, "_start", memoryview(self.out_start))
+        object.__setattr__(self, "_rows", memoryview(self.outputs))
         object.__setattr__(self, "_ahead_outputs", Ahead(self.outputs))
 
     def candidate_txs(self, txid: bytes) -> list[int]:
@@ -127,16 +129,26 @@ class Run:
 
     def outputs_of(self, script: int) -> Array:
         """Rows of the run's outputs that pay a script, ascending."""
+        first, end = self._outputs_at(script)
+        return self.outputs[first:end]
+
+    def few_outputs_of(self, script: int, most: int) -> list[int] | None:
+        """The same as a list; None where there are more than `most`."""
+        first, end = self._outputs_at(script)
+        return self._rows[first:end].tolist() if end - first <= most else None
+
+    def _outputs_at(self, script: int) -> Range:
+        """Where in `outputs` the rows that pay a script begin and end."""
         if self.out_scripts is None:
             if script >= self.scripts[1]:
-                return self.outputs[:0]
+                return 0, 0
             k = script
         else:
             k = int(np.searchsorted(self.out_scripts, script))
             if k == len(self.out_scripts) or int(self.out_scripts[k]) != script:
-                return self.outputs[:0]
-        rows = self.outputs[self._start[k] : self._start[k + 1]]
-        if self.cut and len(rows) and int(rows[-1]) >= self.outs[1]:
-            rows = rows[: int(np.searchsorted(rows, self.outs[1]))]
-        return rows
+                return 0, 0
+        first, end = self._start[k], self._start[k + 1]
+        if self.cut:
+            end = first + int(np.searchsorted(self.outputs[first:end], self.outs[1]))
+        return first, end
 
