@@ -4,10 +4,13 @@ Source: Bitcoin Core, src/base58.cpp. Called once an address of files with milli
 """
 
 from hashlib import sha256
+from struct import unpack
 
 ALPHABET = b"123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _INVALID = 255
 _DIGIT = bytes(ALPHABET.find(c) if c in ALPHABET else _INVALID for c in range(256))
+_PAIR = tuple(58 * first + second for second, first in (divmod(pair, 256) for pair in range(58 << 8)))
+"""What two digits are together, by the two bytes that hold them."""
 
 
 def encode(data: bytes) -> str:
@@ -23,13 +26,13 @@ def encode(data: bytes) -> str:
 
 def decode(text: str) -> bytes:
     """Bytes of a Base58 text; ValueError names the first character that isn't Base58."""
-    raw = text.encode("utf-8", "surrogatepass").translate(_DIGIT)
+    digits = text.encode("utf-8", "surrogatepass").translate(_DIGIT)
+    if _INVALID in digits:
+        at = next(i for i, c in enumerate(text) if not c.isascii() or _DIGIT[ord(c)] == _INVALID)
+        raise ValueError(f"character {at + 1} ({text[at]!a}) is not a Base58 character")
     number = 0
-    for digit in raw:
-        if digit == _INVALID:
-            at = next(i for i, c in enumerate(text) if not c.isascii() or _DIGIT[ord(c)] == _INVALID)
-            raise ValueError(f"character {at + 1} ({text[at]!a}) is not a Base58 character")
-        number = number * 58 + digit
+    for pair in unpack(f"<{(len(digits) + 1) // 2}H", digits if len(digits) % 2 == 0 else b"\0" + digits):
+        number = number * 3364 + _PAIR[pair]
     zeros = len(text) - len(text.lstrip("1"))
     return bytes(zeros) + number.to_bytes((number.bit_length() + 7) // 8, "big")
 

@@ -5,7 +5,7 @@ import json
 import mmap
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from geldspur.errors import GeldspurError
 
 Array = npt.NDArray[Any]
 _PAGE = mmap.PAGESIZE
+_AT_ONCE = 1 << 17
+"""Bytes asked for at once: of more the system may read only the beginning."""
 
 
 def write_column(folder: Path, name: str, array: Array) -> dict[str, Any]:
@@ -60,31 +62,39 @@ def open_column(folder: Path, name: str, entry: Mapping[str, Any], single: bool 
 
 
 class Ahead:
-    """Has the system begin to read rows of a mapped column, so that several reads of the disk go on at once.
+    """Has the system begin to read rows of mapped columns, so that several reads of the disk go on at once.
 
-    A page that was asked for once is taken to be in memory from then on: to ask again costs as much as a quarter of a
-    look-up, and where the system has let go of the page meanwhile it is read when it is looked at.
+    Of several columns, whose rows are powers of two wide, the same rows are asked for. Pages that were asked for once
+    are taken to be in memory from then on: to ask again costs as much as a quarter of a look-up, and where the system
+    has let go of a page meanwhile it is read when it is looked at.
     """
 
-    def __init__(self, column: Array) -> None:
-        base: Any = column
-        while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
-            base = base.base
-        mapping = getattr(base, "_mmap", None)
-        self._advise = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_WILLNEED") else None
-        self._row = column.strides[0]
-        self._asked = mmap.mmap(-1, 1 if mapping is None else len(mapping) // _PAGE + 1)
-        """A byte a page, 1 once the page was asked for; being a map, it takes memory only where it is touched."""
+    def __init__(self, *columns: Array) -> None:
+        self._columns = [found for column in columns if (found := _advice(column)) is not None]
+        self._per_page = _PAGE // max(column.strides[0] for column in columns)
+        self._asked = mmap.mmap(-1, max(len(column) for column in columns) // self._per_page + 1)
+        """A byte for a page of the widest column, 1 once it was asked for; a map takes memory only where touched."""
 
     def __call__(self, first: int, count: int = 1) -> None:
         """Rows `first` up to `first + count` will be looked at soon."""
-        if self._advise is None:
-            return
-        page, last = first * self._row // _PAGE, ((first + count) * self._row - 1) // _PAGE
-        if self._asked[page] if page == last else self._asked.find(b"\0", page, last + 1) < 0:
+        page, last = first // self._per_page, (first + count - 1) // self._per_page
+        if self._asked[page] and self._asked[last]:
             return
         self._asked[page : last + 1] = b"\1" * (last + 1 - page)
-        self._advise(mmap.MADV_WILLNEED, page * _PAGE, (last + 1 - page) * _PAGE)
+        for advise, width, size in self._columns:
+            start, end = first * width // _PAGE * _PAGE, min((first + count) * width, size)
+            for at in range(start, end, _AT_ONCE):
+                advise(mmap.MADV_WILLNEED, at, min(end - at, _AT_ONCE))
+
+
+def _advice(column: Array) -> tuple[Callable[[int, int, int], None], int, int] | None:
+    """How to advise on a column, its row's width and its bytes; None for one that isn't mapped."""
+    base: Any = column
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    if base is None or not hasattr(mmap, "MADV_WILLNEED"):
+        return None
+    return base._mmap.madvise, column.strides[0], column.nbytes
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -1,5 +1,8 @@
 """The keyed hashes of the kernels in plain Python, for looking up one key without numba."""
 
+from functools import cache
+from struct import Struct
+
 from geldspur.bitcoin.scripts import ScriptType
 
 _A = 0x9E3779B97F4A7C15
@@ -34,8 +37,13 @@ def script_hash(key: Key, script_type: ScriptType, payload: bytes) -> int:
     """Keyed hash of a script by its type and payload."""
     length = len(payload)
     h = key[0] ^ int(script_type) << 32 ^ length
-    whole = length - length % 8
-    for at in range(0, whole, 8):
-        h = (h ^ int.from_bytes(payload[at : at + 8], "little")) * _A & _MASK
+    *whole, rest = _words(length // 8).unpack(payload.ljust(length // 8 * 8 + 8, b"\0"))
+    for word in whole:
+        h = (h ^ word) * _A & _MASK
         h ^= h >> 32
-    return _mix(((h ^ int.from_bytes(payload[whole:], "little")) * _A & _MASK) ^ key[1])
+    return _mix(((h ^ rest) * _A & _MASK) ^ key[1])
+
+
+@cache
+def _words(whole: int) -> Struct:
+    return Struct(f"<{whole + 1}Q")

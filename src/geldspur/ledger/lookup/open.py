@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from geldspur.ledger.columns import Ahead, open_column
+from geldspur.ledger.columns import open_column
 from geldspur.ledger.lookup.runs import Run
 
 
@@ -14,5 +14,5 @@ def open_run(ledger: Path, entry: dict[str, Any]) -> Run:
     return Run(
         entry["name"], (entry["key"][0], entry["key"][1]), tuple(entry["txs"]), tuple(entry["scripts"]),
         tuple(entry["outs"]), out_scripts=column.pop("out_scripts", None),
-        cut=entry.get("cut", False), ahead_start=Ahead(column["out_start"]), **column,
+        cut=entry.get("cut", False), read_ahead=True, **column,
     )  # fmt: skip

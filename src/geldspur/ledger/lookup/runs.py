@@ -13,23 +13,64 @@ each append adds one, small ones are merged, and `geldspur compact` makes one of
 Whatever an index finds is compared on all bytes of its key.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import isqrt
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from geldspur.bitcoin.scripts import ScriptType
+from geldspur.ledger.columns import Ahead, Array
 from geldspur.ledger.keyedhash import Key, script_hash, txid_hash
 
-Array = npt.NDArray[Any]
 Range = tuple[int, int]
 
 COLUMNS = (
     "tx_bucket", "tx_order", "tx_tag", "script_bucket", "script_order", "script_tag",
     "out_start", "outputs", "out_scripts",
 )  # fmt: skip
+
+
+_AHEAD = 1 << 14
+"""Rows around the place where a bucket should be, up to which it pays to read them all while the bucket is read."""
+_NEAR = 8
+"""Buckets, to the power of two, whose rows are read ahead together."""
+
+
+class Index:
+    """Rows in order of a keyed hash: of buckets, tags and rows as the module's head tells."""
+
+    def __init__(self, bucket: Array, order: Array, tag: Array, read_ahead: bool) -> None:
+        # One value of a memoryview takes a third of the time that one of an array takes.
+        self._bucket, self._order, self._tag = memoryview(bucket), memoryview(order), memoryview(tag)
+        self._bits = (len(bucket) - 1).bit_length() - 1
+        # Hashes are spread evenly: half the root of their number is the deviation of the middle one's place.
+        self._margin = isqrt(len(order)) * 3 // 4
+        self._rows = Ahead(order, tag) if read_ahead else None
+        guess = read_ahead and 2 * self._margin + (len(order) << _NEAR >> self._bits) <= _AHEAD
+        self._asked = bytearray(1 + (len(bucket) >> _NEAR)) if guess else None
+
+    def candidates(self, h: int) -> list[int]:
+        """Rows whose hash may be `h`."""
+        b = h >> 64 - self._bits
+        if self._asked is not None and not self._asked[b >> _NEAR]:
+            self._read_ahead(b >> _NEAR)
+        first, end = self._bucket[b], self._bucket[b + 1]
+        if self._asked is None and self._rows is not None and end > first:
+            self._rows(first, end - first)
+        wanted = h >> 48 - self._bits & 0xFFFF
+        order = self._order
+        return [order[at] for at, tag in enumerate(self._tag[first:end].tolist(), first) if tag == wanted]
+
+    def _read_ahead(self, near: int) -> None:
+        """Have the rows of some neighbouring buckets read before it is known where they are exactly."""
+        assert self._asked is not None and self._rows is not None
+        self._asked[near] = 1
+        rows = len(self._order)
+        first = max((near * rows << _NEAR >> self._bits) - self._margin, 0)
+        end = min(((near + 1) * rows << _NEAR >> self._bits) + self._margin, rows)
+        if end > first:
+            self._rows(first, end - first)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,45 +93,62 @@ class Run:
     out_scripts: Array | None
     cut: bool = False
     """Later rows were rolled back: the arrays still hold them."""
-    ahead_start: Callable[[int, int], None] | None = None
-    """Begins to read rows of `out_start` from the disk."""
+    read_ahead: bool = False
+    """The arrays are maps of files, which may have to be read from the disk."""
+    _txs_by_hash: Index = field(init=False, repr=False, compare=False)
+    _scripts_by_hash: Index = field(init=False, repr=False, compare=False)
+    _start: memoryview = field(init=False, repr=False, compare=False)
+    _rows: memoryview = field(init=False, repr=False, compare=False)
+    _ahead_outputs: Ahead = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make what look-ups take from the arrays."""
+        txs = Index(self.tx_bucket, self.tx_order, self.tx_tag, self.read_ahead)
+        scripts = Index(self.script_bucket, self.script_order, self.script_tag, self.read_ahead)
+        object.__setattr__(self, "_txs_by_hash", txs)
+        object.__setattr__(self, "_scripts_by_hash", scripts)
+        object.__setattr__(self, "_start", memoryview(self.out_start))
+        object.__setattr__(self, "_rows", memoryview(self.outputs))
+        object.__setattr__(self, "_ahead_outputs", Ahead(self.outputs))
 
     def candidate_txs(self, txid: bytes) -> list[int]:
         """Rows whose txid may be this one (wire order), the latest first."""
-        found = _candidates(txid_hash(self.key, txid), self.tx_bucket, self.tx_order, self.tx_tag)
-        return [row for row in reversed(found) if row < self.txs[1]]
+        found = self._txs_by_hash.candidates(txid_hash(self.key, txid))
+        return [row for row in found[::-1] if row < self.txs[1]] if self.cut else found[::-1]
 
     def candidate_scripts(self, script_type: ScriptType, payload: bytes) -> list[int]:
         """Ids whose script may be this one."""
-        found = _candidates(
-            script_hash(self.key, script_type, payload), self.script_bucket, self.script_order, self.script_tag
-        )
-        return [s for s in found if s < self.scripts[1]]
+        found = self._scripts_by_hash.candidates(script_hash(self.key, script_type, payload))
+        return [s for s in found if s < self.scripts[1]] if self.cut else found
 
     def ahead_of_outputs(self, script: int) -> None:
-        """Begin to read what tells where a script's outputs are, unless that takes a search."""
-        if self.out_scripts is None and self.ahead_start is not None:
-            self.ahead_start(script, 2)
+        """Begin to read the rows of a script's outputs, unless it takes a search to find them."""
+        if self.out_scripts is None and script < self.scripts[1]:
+            first = self._start[script]
+            self._ahead_outputs(first, max(self._start[script + 1] - first, 1))
 
     def outputs_of(self, script: int) -> Array:
         """Rows of the run's outputs that pay a script, ascending."""
+        first, end = self._outputs_at(script)
+        return self.outputs[first:end]
+
+    def few_outputs_of(self, script: int, most: int) -> list[int] | None:
+        """The same as a list; None where there are more than `most`."""
+        first, end = self._outputs_at(script)
+        return self._rows[first:end].tolist() if end - first <= most else None
+
+    def _outputs_at(self, script: int) -> Range:
+        """Where in `outputs` the rows that pay a script begin and end."""
         if self.out_scripts is None:
             if script >= self.scripts[1]:
-                return self.outputs[:0]
+                return 0, 0
             k = script
         else:
             k = int(np.searchsorted(self.out_scripts, script))
             if k == len(self.out_scripts) or int(self.out_scripts[k]) != script:
-                return self.outputs[:0]
-        rows = self.outputs[int(self.out_start[k]) : int(self.out_start[k + 1])]
-        if len(rows) and int(rows[-1]) >= self.outs[1]:
-            rows = rows[: int(np.searchsorted(rows, self.outs[1]))]
-        return rows
+                return 0, 0
+        first, end = self._start[k], self._start[k + 1]
+        if self.cut:
+            end = first + int(np.searchsorted(self.outputs[first:end], self.outs[1]))
+        return first, end
 
-
-def _candidates(h: int, bucket: Array, order: Array, tag: Array) -> list[int]:
-    bits = (len(bucket) - 1).bit_length() - 1
-    b = h >> 64 - bits
-    first, end = bucket[b : b + 2].tolist()
-    wanted = h >> 48 - bits & 0xFFFF
-    return [row for t, row in zip(tag[first:end].tolist(), order[first:end].tolist(), strict=True) if t == wanted]
