@@ -6,22 +6,18 @@ import os
 import random
 import sys
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 from numba import njit
-from numba.core.registry import cpu_target
 
 from geldspur.bitcoin.message_kernels import OWN, QUEUE, QUEUE_BYTES, hash_queue, queue_message
 from geldspur.bitcoin.sha256_kernels import Engine, OpenSsl, Plain, ShaNi, ready
+from geldspur.bitcoin.sha_instructions import has_sha_instructions
 from geldspur.bitcoin.words import address_of, window_of
 from geldspur.errors import GeldspurError, UsageError
 
 ENGINES = ("ni", "openssl", "plain")
 """The engines by name, fastest first. The environment variable GELDSPUR_SHA256 forces one of them."""
-
-_CPU_FLAGS = {"sha_ni", "ssse3", "sse4_1"}
-_LLVM_FEATURES = {"+sha", "+ssse3", "+sse4.1"}
 
 
 @njit(cache=True, nogil=True)
@@ -46,20 +42,6 @@ def double_sha256_all(engine: Engine, messages: list[bytes]) -> list[bytes]:
     return [row.tobytes() for row in out]
 
 
-def _has_sha_instructions() -> bool:
-    """Does the processor have them, and does numba compile for a processor that has them?"""
-    if not set(cpu_target.target_context.codegen().magic_tuple()[2].split(",")) >= _LLVM_FEATURES:
-        return False
-    if sys.platform != "linux":
-        return True
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
-        return False
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return set(flags.split()) >= _CPU_FLAGS
-
-
 def _transform_address() -> int:
     """Where SHA256_Transform lies in the OpenSSL that Python itself has loaded; 0 where it can't be found."""
     if sys.platform != "linux":  # macOS ends a process that loads its libcrypto
@@ -76,7 +58,7 @@ def _transform_address() -> int:
 def available(name: str) -> Engine | None:
     """The engine of this name, None where this machine lacks it."""
     if name == "ni":
-        return ShaNi() if _has_sha_instructions() else None
+        return ShaNi() if has_sha_instructions() else None
     if name == "openssl":
         address = _transform_address()
         return OpenSsl(address) if address else None

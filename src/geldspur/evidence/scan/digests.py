@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 from threading import Semaphore, Thread
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from blake3 import blake3
 
@@ -19,6 +19,33 @@ BIG = 4 << 20  # from here on MD5, half of all the work, runs in a thread of its
 LARGE = 16 << 20  # below, a file's MD5 may be computed beside those of others (`lanes`)
 _BIG_BLOCK = 1 << 20
 HEAD = 4096  # first bytes, by which archives and media are told
+
+
+class Shas(Protocol):
+    """SHA-1 and SHA-256 of a stream."""
+
+    def update(self, data: memoryview) -> None:
+        """Take in the next bytes."""
+
+    def digests(self) -> tuple[bytes, bytes]:
+        """SHA-1 and SHA-256 of all that was taken in; the end of its use."""
+
+
+class OneByOne:
+    """`Shas` as Python has them."""
+
+    def __init__(self) -> None:
+        self._both = hashlib.sha1(usedforsecurity=False), hashlib.sha256()
+
+    def update(self, data: memoryview) -> None:
+        """See `Shas`."""
+        for one in self._both:
+            one.update(data)
+
+    def digests(self) -> tuple[bytes, bytes]:
+        """See `Shas`."""
+        sha1, sha256 = self._both
+        return sha1.digest(), sha256.digest()
 
 
 class _Beside:
@@ -47,24 +74,26 @@ class _Beside:
 class Reader:
     """Reads streams with buffers of its own; one a worker. `tell(n)` is called with the bytes of each block read."""
 
-    def __init__(self, tell: Callable[[int], None] | None = None) -> None:
+    def __init__(self, tell: Callable[[int], None] | None = None, shas: Callable[[], Shas] = OneByOne) -> None:
         self._tell = tell
+        self._shas = shas
         self._buffers = [memoryview(bytearray(_BIG_BLOCK)) for _ in range(2)]
         self._beside: _Beside | None = None
 
     def read_small(self, stream: BinaryIO, room: memoryview) -> tuple[Digests | None, bytes, OSError | None, int]:
         """As `read`, but the content stays in `room` and MD5 is left open (b""); it reads no further than `room`."""
-        total, hashes = 0, (hashlib.sha1(usedforsecurity=False), hashlib.sha256(), blake3())
+        total, shas, third = 0, self._shas(), blake3()
         try:
             while count := stream.readinto(room[total : total + BLOCK]):  # type: ignore[attr-defined]
-                for one in hashes:
-                    one.update(room[total : total + count])
+                block = room[total : total + count]
+                shas.update(block)
+                third.update(block)
                 total += count
                 if self._tell is not None:
                     self._tell(count)
         except OSError as error:
             return None, b"", error, total
-        digests = Digests(total, b"", *(one.digest() for one in hashes))
+        digests = Digests(total, b"", *shas.digests(), third.digest())
         return digests, bytes(room[: min(HEAD, total)]), None, total
 
     def read(
@@ -76,7 +105,7 @@ class Reader:
         instead of its first bytes only. `most`: stop behind so many bytes; a file that grows as fast as it is read,
         or that a file system makes up while it is read, has no end.
         """
-        hashes = hashlib.md5(usedforsecurity=False), hashlib.sha1(usedforsecurity=False), hashlib.sha256(), blake3()
+        hashes = hashlib.md5(usedforsecurity=False), self._shas(), blake3()
         head, total = bytearray(), 0
         try:
             for block in self._blocks(stream, hashes, _BIG_BLOCK if size is None or size >= BIG else BLOCK):
@@ -89,8 +118,8 @@ class Reader:
                     break
         except OSError as error:
             return None, bytes(head), error, total
-        md5, sha1, sha256, third = hashes
-        digests = Digests(total, md5.digest(), sha1.digest(), sha256.digest(), third.digest())
+        md5, shas, third = hashes
+        digests = Digests(total, md5.digest(), *shas.digests(), third.digest())
         return digests, bytes(head), None, total
 
     def _blocks(self, stream: BinaryIO, hashes: tuple[Any, ...], length: int) -> Iterator[memoryview]:

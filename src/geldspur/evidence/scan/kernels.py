@@ -10,7 +10,6 @@ import math
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 16
@@ -22,7 +21,9 @@ _WORDS = ((1, 0), (5, 1), (3, 5), (7, 0))  # of each round: step i takes word (m
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _V32, _V64 = ir.VectorType(_I32, LANES), ir.VectorType(_I64, LANES)
-_POINTERS, _MASK = ir.VectorType(_I32.as_pointer(), LANES), ir.VectorType(ir.IntType(1), LANES)
+_V8 = ir.VectorType(_I32, 8)
+_PAIRS, _PAIRS_OF_PAIRS = [0, 8, 1, 9, 4, 12, 5, 13], [0, 1, 8, 9, 4, 5, 12, 13]  # within the halves of two vectors
+_HALVES = [0, 1, 2, 3, 8, 9, 10, 11]
 
 
 def _all(kind, value):
@@ -39,20 +40,35 @@ def _mixed(builder, turn, b, c, d):
     return builder.xor(c, builder.or_(b, builder.not_(d)))
 
 
-def _gathered(builder, places, offset):
-    """The 16 words of each lane's block, word by word."""
-    first = builder.insert_element(ir.Constant(_V64, ir.Undefined), offset, ir.Constant(_I32, 0))
-    spread = builder.shuffle_vector(first, ir.Constant(_V64, ir.Undefined), _all(_V32, 0))
-    here = builder.add(places, spread)
-    gather = cgutils.get_or_insert_function(
-        builder.module,
-        ir.FunctionType(_V32, [_POINTERS, _I32, _MASK, _V32]),
-        f"llvm.masked.gather.v{LANES}i32.v{LANES}p0",
-    )
+def _turned(builder, rows):
+    """Eight rows of eight words, column by column: pairs of words, of pairs, and of halves change places."""
+
+    def both(a, b, low, high):
+        return [builder.shuffle_vector(a, b, ir.Constant(_V8, order)) for order in (low, high)]
+
+    one = [both(rows[k], rows[k + 1], _PAIRS, [2 + place for place in _PAIRS]) for k in (0, 2, 4, 6)]
+    two = []
+    for upper, lower in (one[:2], one[2:]):
+        for a, b in zip(upper, lower, strict=True):
+            two += both(a, b, _PAIRS_OF_PAIRS, [2 + place for place in _PAIRS_OF_PAIRS])
+    three = [both(two[k], two[k + 4], _HALVES, [4 + place for place in _HALVES]) for k in range(4)]
+    return [low for low, _ in three] + [high for _, high in three]
+
+
+def _words_of(builder, places, offset):
+    """The 16 words of each lane's block, word by word. To load lanes whole and turn them is quicker than to gather."""
+    lanes = [builder.add(builder.extract_element(places, _I32(lane)), offset) for lane in range(LANES)]
     words = []
-    for number in range(16):
-        pointers = builder.inttoptr(builder.add(here, _all(_V64, 4 * number)), _POINTERS)
-        words.append(builder.call(gather, [pointers, ir.Constant(_I32, 1), _all(_MASK, 1), _all(_V32, 0)]))
+    for half in (0, 32):
+        columns = []
+        for first in range(0, LANES, 8):
+            at = [
+                builder.inttoptr(builder.add(lane, _I64(half)), _V8.as_pointer()) for lane in lanes[first : first + 8]
+            ]
+            columns.append(_turned(builder, [builder.load(place, align=1) for place in at]))
+        words += [
+            builder.shuffle_vector(a, b, ir.Constant(_V32, list(range(16)))) for a, b in zip(*columns, strict=True)
+        ]
     return words
 
 
@@ -71,7 +87,7 @@ def _block(typingctx, state, places, offset):
 
         places_of = [pointer(args[0], _V32, 4 * LANES * row) for row in range(4)]
         before = [load(place) for place in places_of]
-        words = _gathered(builder, load(pointer(args[1], _V64)), args[2])
+        words = _words_of(builder, load(pointer(args[1], _V64)), args[2])
         a, b, c, d = before
         for step in range(64):
             turn = step // 16

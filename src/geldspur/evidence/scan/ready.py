@@ -9,7 +9,9 @@ from geldspur.evidence.scan.nest import environment, python
 _COMPILE = """
 from geldspur.evidence.media.pdq import warm
 from geldspur.evidence.scan.lanes import Lanes
+from geldspur.evidence.scan.sha.both import can
 warm()
+can()
 Lanes()
 """
 _LAST = ("transform", "write_bits", "md5_many")  # what is compiled at the end

@@ -99,7 +99,7 @@ class Run:
             self._be_ready()
         self._nest = Nest(make_handler.__module__)
         if self._decodes:
-            self._nest.prepare(self._context(side_by_side=True))
+            self._nest.prepare(self._context(kernels=True))
         return self
 
     def __exit__(
@@ -116,11 +116,11 @@ class Run:
             if not enough and size > _WORTH_A_KERNEL:
                 enough = True
                 if is_ready():
-                    self._nest.prepare(self._context(side_by_side=True))
+                    self._nest.prepare(self._context(kernels=True))
             yield found
 
-    def _context(self, *, side_by_side: bool) -> Context:
-        return Context(self._source, self._decodes, side_by_side)
+    def _context(self, *, kernels: bool) -> Context:
+        return Context(self._source, self._decodes, kernels)
 
     def _be_ready(self) -> None:
         if not is_ready():
@@ -131,8 +131,8 @@ class Run:
         """Do all that is left."""
         self._plan.resume(self._decodes)
         # numba, which decoding needs anyway, takes half a second to load
-        context = self._context(side_by_side=self._decodes or self._plan.bytes_left() > _WORTH_A_KERNEL)
-        if context.side_by_side:
+        context = self._context(kernels=self._decodes or self._plan.bytes_left() > _WORTH_A_KERNEL)
+        if context.kernels:
             self._be_ready()
         with (
             Pool(make_handler, workers, context, self._nest) as self._pool,

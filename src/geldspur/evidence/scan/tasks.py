@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, cast
 
 from geldspur.evidence.media import confine, maybe_media
 from geldspur.evidence.model import Digests, MediaResult
-from geldspur.evidence.scan.digests import HEAD, LARGE, Reader, difference, digest_file
+from geldspur.evidence.scan.digests import HEAD, LARGE, OneByOne, Reader, Shas, difference, digest_file
 from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.messages import (
     ArchiveTask,
@@ -31,19 +31,19 @@ MEMBER_IN_MEMORY = 256 << 20  # larger members of archives, where they can't be 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every worker is given: the source, whether media are decoded, and whether MD5 is worth a kernel."""
+    """What every worker is given: the source, whether media are decoded, and whether digests are worth kernels."""
 
     source: Source
     fingerprints: bool
-    side_by_side: bool = False
+    kernels: bool = False
 
 
 def prepare(context: Context) -> None:
     """Load what workers of such a context need, in the process that they are forked from."""
     if context.fingerprints:
         _decoder()
-    if context.side_by_side:
-        _lanes()
+    if context.kernels:
+        _kernels()
 
 
 def make_handler(context: Context) -> Handler:
@@ -55,9 +55,12 @@ class _Handler:
     def __init__(self, context: Context) -> None:
         self._source = context.source
         self._fingerprint_stream = _decoder() if context.fingerprints else None
-        self._lanes = _lanes() if context.side_by_side else None
+        self._lanes: Any = None
+        shas: Callable[[], Shas] = OneByOne
+        if context.kernels:
+            self._lanes, shas = _kernels()
         self.confined: dict[str, int | bool] = confine(_MEMORY)
-        self._reader = Reader(self._count)
+        self._reader = Reader(self._count, shas)
         self._talk: Talk | None = None
         self._bytes = 0
         self._spoke = time.monotonic()
@@ -185,8 +188,9 @@ def _decoder() -> Callable[[BinaryIO], MediaResult]:
     return fingerprint
 
 
-def _lanes() -> Any:
-    """The kernel for MD5 of many small files, which takes half a second to load."""
-    from geldspur.evidence.scan.lanes import Lanes, can
+def _kernels() -> tuple[Any, Callable[[], Shas]]:
+    """Kernels for MD5 of many small files, and for both SHA at once; they take half a second to load."""
+    from geldspur.evidence.scan import lanes
+    from geldspur.evidence.scan.sha import both
 
-    return Lanes() if can() else None
+    return lanes.Lanes() if lanes.can() else None, both.Together if both.can() else OneByOne
