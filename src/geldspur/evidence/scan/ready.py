@@ -2,22 +2,22 @@
 
 import subprocess
 
-from geldspur import kernelcache
 from geldspur.errors import GeldspurError
+from geldspur.evidence.media import pdq
+from geldspur.evidence.scan import lanes
 from geldspur.evidence.scan.nest import environment, python
 
 _COMPILE = """
-from geldspur.evidence.media.pdq import warm
-from geldspur.evidence.scan.lanes import Lanes
-warm()
-Lanes()
+from geldspur.evidence.media import pdq
+from geldspur.evidence.scan import lanes
+pdq.CODE.build()
+lanes.CODE.build()
 """
-_LAST = ("transform", "write_bits", "md5_many")  # what is compiled at the end
 
 
 def is_ready() -> bool:
     """Are the kernels of a scan compiled?"""
-    return all(kernelcache.is_warm(kernel) for kernel in _LAST)
+    return pdq.CODE.is_built() and lanes.CODE.is_built()
 
 
 def compile_kernels() -> None:
