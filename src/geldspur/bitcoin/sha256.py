@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 from numba import njit
+from numba.core.registry import cpu_target
 
 from geldspur.bitcoin.message_kernels import OWN, QUEUE, QUEUE_BYTES, hash_queue, queue_message
 from geldspur.bitcoin.sha256_kernels import Engine, OpenSsl, Plain, ShaNi, ready
@@ -58,7 +59,8 @@ def _transform_address() -> int:
 def available(name: str) -> Engine | None:
     """The engine of this name, None where this machine lacks it."""
     if name == "ni":
-        return ShaNi() if has_sha_instructions() else None
+        features = cpu_target.target_context.codegen().magic_tuple()[2].split(",")
+        return ShaNi() if has_sha_instructions({each[1:] for each in features if each[:1] == "+"}) else None
     if name == "openssl":
         address = _transform_address()
         return OpenSsl(address) if address else None

@@ -1,17 +1,16 @@
 """Whether kernels may use the SHA instructions of x86 processors: LLVM ends a process that asks for them in vain."""
 
 import sys
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from numba.core.registry import cpu_target
-
 _CPU_FLAGS = {"sha_ni", "ssse3", "sse4_1"}
-_LLVM_FEATURES = {"+sha", "+ssse3", "+sse4.1"}
+_LLVM_FEATURES = {"sha", "ssse3", "sse4.1"}
 
 
-def has_sha_instructions() -> bool:
-    """Does the processor have them, and does numba compile for a processor that has them?"""
-    if not set(cpu_target.target_context.codegen().magic_tuple()[2].split(",")) >= _LLVM_FEATURES:
+def has_sha_instructions(features: AbstractSet[str]) -> bool:
+    """Does the processor have them, and does LLVM compile for one with these `features`, which must have them too?"""
+    if not features >= _LLVM_FEATURES:
         return False
     if sys.platform != "linux":
         return True

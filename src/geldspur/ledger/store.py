@@ -112,9 +112,9 @@ class Ledger:
         self.edge_height: Array = column["edge_height"]
         self._gone = gone(self.out_spender.dtype)
         # What look-ups take one by one: a memoryview gives a value in a third of an array's time.
-        self._type, self._at = memoryview(self.script_type), memoryview(self.script_at)
-        self._payload = memoryview(self.script_payload)
-        self._value, self._spender = memoryview(self.out_value), memoryview(self.out_spender)
+        self._type, self._at = self.script_type.data, self.script_at.data
+        self._payload = self.script_payload.data
+        self._value, self._spender = self.out_value.data, self.out_spender.data
         self._asked = mmap.mmap(-1, (self.n_scripts >> _NEIGHBOURS) + 1) if for_look_ups else None
         self._ahead_script = Ahead(self.script_type, self.script_at, self.runs[0].out_start)
         self._ahead_payload = Ahead(self.script_payload)

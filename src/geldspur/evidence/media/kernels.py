@@ -4,25 +4,78 @@ The planes are whole rows as the decoder lays them out, padding included: uint8[
 has checked that the rectangle `top`, `left`, `height`, `width` lies inside. A fold is the product of PDQ's two box
 filters and its decimation along one axis: output `k` is the sum of `count[k]` samples from `start[k]` on, each times
 its weight. Room to work in is handed over, and big enough for it.
+
+`hash_plane` and `darkest_edges` are compiled by `machinecode`, which is why they take addresses; the rest is inlined.
 """
 
 import numpy as np
 from numba import njit
+from numba.np.numpy_support import carray
 
 
-@njit(cache=True, nogil=True)
-def fold_plane(
-    plane, top, left, width,
-    row_start, row_count, row_parts, row_whole, row_weight,
-    col_start, col_count, col_parts, col_whole, col_weight,
-    line, real, out,
+def hash_plane(
+    plane, lines, stride, top, left, width,
+    row_start, row_count, row_taps, row_parts, row_whole, row_weight,
+    col_start, col_count, col_taps, col_parts, col_whole, col_weight,
+    line, length, narrow, real, small, middle, spectrum, values, cosines, limited, out,
 ):  # fmt: skip
+    """PDQ of a rectangle of `plane` uint8[lines, stride] and of its mirror image; returns the quality.
+
+    `*_start`, `*_count`, `*_whole` int64[64], `*_parts` uint16 and `*_weight` float64[64, taps]: see `_fold_plane`.
+    Room to work in: `line` uint16[length] if `narrow`, else uint32, `real` float64[width], `small` float32[64, 64],
+    `middle` float32[64, 16], `spectrum` float32[16, 16], `values` float32[256]. `cosines` float32[64, 16]. `limited`:
+    samples run from 16 to 235 only. `out` uint8[2, 32]: the bits.
+    """
+    samples = carray(plane, (lines, stride), np.uint8)
+    rows = (
+        carray(row_start, 64, np.int64), carray(row_count, 64, np.int64),
+        carray(row_parts, (64, row_taps), np.uint16), carray(row_whole, 64, np.int64),
+        carray(row_weight, (64, row_taps), np.float64),
+    )  # fmt: skip
+    cols = (
+        carray(col_start, 64, np.int64), carray(col_count, 64, np.int64),
+        carray(col_parts, (64, col_taps), np.uint16), carray(col_whole, 64, np.int64),
+        carray(col_weight, (64, col_taps), np.float64),
+    )  # fmt: skip
+    sums = carray(real, width, np.float64)
+    filtered, frequencies = carray(small, (64, 64), np.float32), carray(spectrum, (16, 16), np.float32)
+    coefficients = carray(values, 256, np.float32)
+    bits = carray(out, (2, 32), np.uint8)
+    if narrow:
+        _fold_plane(samples, top, left, width, rows, cols, carray(line, length, np.uint16), sums, filtered)
+    else:
+        _fold_plane(samples, top, left, width, rows, cols, carray(line, length, np.uint32), sums, filtered)
+    if limited:
+        for i in range(64):
+            for j in range(64):
+                filtered[i, j] = filtered[i, j] * np.float32(255 / 219)
+    _transform(filtered, carray(cosines, (64, 16), np.float32), carray(middle, (64, 16), np.float32), frequencies)
+    _write_bits(frequencies, False, coefficients, bits[0])
+    _write_bits(frequencies, True, coefficients, bits[1])
+    return _quality_of(filtered)
+
+
+def darkest_edges(plane, lines, stride, top, left, height, width, limit, allowed, out):
+    """How far from each side only dark lines reach, into `out` int64[4]: top, bottom, left, right.
+
+    `plane` is uint8[lines, stride]. A line is dark while at most `allowed` in a thousand of its samples exceed `limit`.
+    """
+    _darkest_edges(
+        carray(plane, (lines, stride), np.uint8), top, left, height, width, limit, allowed, carray(out, 4, np.int64)
+    )
+    return 0
+
+
+@njit(error_model="numpy")
+def _fold_plane(plane, top, left, width, rows, cols, line, real, out):
     """Filter and decimate a rectangle of `plane` uint8 into `out` float32[64, 64].
 
-    `row_start`, `row_count` int64[64]; `row_parts` uint16[64, R], in `row_whole` int64[64]-ths (whole numbers, so that
-    sums are exact and the same on every processor), or where that is 0 `row_weight` float64[64, R]; `col_*` alike.
-    Room to work in: `line` uint16[width + C] (uint32 where 255 * row_whole needs it), `real` float64[width].
+    `rows` are start and count, int64[64]; parts uint16[64, R], in whole int64[64]-ths (whole numbers, so that sums are
+    exact and the same on every processor), or where that is 0 weights float64[64, R]; `cols` alike.
+    Room to work in: `line` uint16[width + C] (uint32 where 255 * whole needs it), `real` float64[width].
     """
+    row_start, row_count, row_parts, row_whole, row_weight = rows
+    col_start, col_count, col_parts, col_whole, col_weight = cols
     line[width:] = 0
     for i in range(64):
         first, count = top + row_start[i], row_count[i]
@@ -44,7 +97,7 @@ def fold_plane(
 # loops that matter start at 0 or count unsigned.
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy")
 def _sum_rows(plane, first, count, left, width, parts, line):
     """Sum of `count` rows from `first` on, each as often as `parts` says, into `line`; eight rows a sweep."""
     line[:width] = 0
@@ -66,7 +119,7 @@ def _sum_rows(plane, first, count, left, width, parts, line):
             line[x] = line[x] + part * row[x]
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy")
 def _summed(line, start, parts):
     total = np.int64(0)
     for k in range(len(parts)):
@@ -75,7 +128,7 @@ def _summed(line, start, parts):
     return total
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy")
 def _weigh_rows(plane, first, count, left, width, weight, real):
     """Sum of `count` rows from `first` on, each times its weight, into `real`."""
     real[:width] = 0.0
@@ -85,7 +138,7 @@ def _weigh_rows(plane, first, count, left, width, weight, real):
             real[x] += w * row[left + x]
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy")
 def _weighted(line, start, weight, count):
     total = 0.0
     for k in range(count):
@@ -93,8 +146,8 @@ def _weighted(line, start, weight, count):
     return total
 
 
-@njit(cache=True, nogil=True)
-def quality_of(small):
+@njit(error_model="numpy")
+def _quality_of(small):
     """PDQ's quality of `small` float32[64, 64]: its gradients, each cut to hundredths of the full range."""
     total = np.int64(0)
     for i in range(63):
@@ -106,8 +159,8 @@ def quality_of(small):
     return min(total // 90, 100)
 
 
-@njit(cache=True, nogil=True)
-def transform(small, cosines, middle, spectrum):
+@njit(error_model="numpy")
+def _transform(small, cosines, middle, spectrum):
     """Frequencies 1 to 16 of the two-dimensional DCT of `small` float32[64, 64].
 
     `cosines` float32[64, 16], a column each frequency; `middle` float32[64, 16] is room to work in;
@@ -129,32 +182,41 @@ def transform(small, cosines, middle, spectrum):
                 spectrum[u, v] += value * middle[k, v]
 
 
-@njit(cache=True, nogil=True)
-def write_bits(spectrum, mirrored, sorted_values, out):
+@njit(error_model="numpy")
+def _write_bits(spectrum, mirrored, values, out):
     """The 256 bits of `spectrum` float32[16, 16] into `out` uint8[32], in the order of PDQ's hexadecimal form.
 
     A bit is set where a value exceeds the lower median. `mirrored`: of the picture mirrored left to right, which
-    turns the sign of every odd horizontal frequency. `sorted_values` float32[256] is room to work in.
+    turns the sign of every odd horizontal frequency. `values` float32[256] is room to work in.
     """
     for u in range(16):
         for v in range(16):
             value = spectrum[u, v]
-            sorted_values[16 * u + v] = -value if mirrored and not v & 1 else value
-    median = np.partition(sorted_values, 127)[127]
+            values[16 * u + v] = -value if mirrored and not v & 1 else value
+    median = _median_of(values)
     for k in range(32):
         out[k] = 0
     for bit in range(256):
-        if sorted_values[bit] > median:
+        if values[bit] > median:
             place = 255 - bit
             out[place >> 3] |= np.uint8(128 >> (place & 7))
 
 
-@njit(cache=True, nogil=True)
-def darkest_edges(plane, top, left, height, width, limit, allowed, out):
-    """How far from each side only dark lines reach, into `out` int64[4]: top, bottom, left, right.
+@njit(error_model="numpy")
+def _median_of(values):
+    """The lower median of float32[256]: the value with at most 127 below it and at least 128 up to it."""
+    for candidate in values:
+        below, up_to = np.int64(0), np.int64(0)
+        for value in values:
+            below += value < candidate
+            up_to += value <= candidate
+        if below <= 127 < up_to:
+            return candidate
+    return np.float32(0)
 
-    A line is dark while at most `allowed` in a thousand of its samples exceed `limit`.
-    """
+
+@njit(error_model="numpy")
+def _darkest_edges(plane, top, left, height, width, limit, allowed, out):
     t = 0
     while t < height and _row_is_dark(plane, top + t, left, width, limit, allowed):
         t += 1
@@ -171,7 +233,7 @@ def darkest_edges(plane, top, left, height, width, limit, allowed, out):
     out[0], out[1], out[2], out[3] = t, b, l, r
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy")
 def _row_is_dark(plane, row, left, width, limit, allowed):
     bright, most = 0, width * allowed // 1000
     for x in range(left, left + width):
@@ -181,7 +243,7 @@ def _row_is_dark(plane, row, left, width, limit, allowed):
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(error_model="numpy")
 def _column_is_dark(plane, top, column, height, limit, allowed):
     bright, most = 0, height * allowed // 1000
     for y in range(top, top + height):

@@ -2,9 +2,7 @@
 
 from typing import NamedTuple
 
-import numpy as np
 from av import VideoFrame
-from numpy.typing import NDArray
 
 from geldspur.evidence.media.pdq import Rectangle
 
@@ -21,7 +19,7 @@ _UNSPECIFIED = 0
 class Luma(NamedTuple):
     """A plane as `pdq.pdq` takes it."""
 
-    plane: NDArray[np.uint8]
+    plane: memoryview  # uint8[lines, stride]
     part: Rectangle
     limited: bool
 
@@ -37,8 +35,8 @@ def luma_of(frame: VideoFrame) -> Luma:
     return Luma(*_rows(frame), limited=not full)
 
 
-def _rows(frame: VideoFrame) -> tuple[NDArray[np.uint8], Rectangle]:
+def _rows(frame: VideoFrame) -> tuple[memoryview, Rectangle]:
     plane = frame.planes[0]
-    samples = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
-    stride = plane.line_size
-    return samples[: frame.height * stride].reshape(frame.height, stride), Rectangle(0, 0, frame.height, frame.width)
+    shape = frame.height, plane.line_size
+    samples = memoryview(plane).cast("B")[: shape[0] * shape[1]].cast("B", shape)
+    return samples, Rectangle(0, 0, frame.height, frame.width)

@@ -10,23 +10,35 @@ give the same 256 bits; flat ones, many of whose frequencies are equal but for r
 PDQ's limit of 50 nearly always.
 """
 
+import math
+from array import array
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+from geldspur.machinecode import Function, MachineCode, address
 
-from geldspur.evidence.media import kernels
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
+CODE = MachineCode(
+    "pdq",
+    "geldspur.evidence.media.kernels",
+    {"hash_plane": "pqqqqq" + 2 * "ppqppp" + "pqqp" + "pppp" + "pqp", "darkest_edges": "pqqqqqqqqp"},
+)
 SMALLEST = 5  # samples a side; PDQ hashes nothing smaller
 DARK, DARK_ALLOWED = 28, 20  # a bar's samples are at most 28 of 255 (black is 16 in limited range), but for 20 in 1000
 LEAST_BAR, LEAST_PICTURE = 0.03, 0.25  # of a side: thinner bars hardly move the hash, a smaller rest is no picture
 
 _TAPS = 8  # the rows of a fold are padded to a multiple of it, so that the processor sums whole vectors
-_FREQUENCIES = np.arange(1, 17)
-_COSINES = np.ascontiguousarray(
-    (np.sqrt(2 / 64) * np.cos(np.pi / 128 * np.outer(2 * np.arange(64) + 1, _FREQUENCIES))).astype(np.float32)
+_ROOM = (64 * 64, 64 * 16, 16 * 16, 256)  # float32 that the kernel works in
+_COSINES = array(
+    "f",
+    (
+        math.sqrt(2 / 64) * math.cos(math.pi / 128 * (2 * k + 1) * frequency)
+        for k in range(64)
+        for frequency in range(1, 17)
+    ),
 )
 
 
@@ -48,14 +60,30 @@ class Rectangle:
     width: int
 
 
-class Fold(NamedTuple):
-    """A filter and decimation along one axis, as `kernels.fold_plane` takes it."""
+@dataclass(frozen=True, slots=True)
+class Fold:
+    """A filter and decimation along one axis, as the kernel takes it: 64 sums of up to `taps` weighted samples."""
 
-    start: NDArray[np.int64]
-    taps: NDArray[np.int64]
-    parts: NDArray[np.uint16]
-    whole: NDArray[np.int64]
-    weight: NDArray[np.float64]
+    start: "array[int]"  # int64
+    count: "array[int]"  # int64
+    taps: int
+    parts: "array[int]"  # uint16
+    whole: "array[int]"  # int64
+    weight: "array[float]"  # float64
+
+    def arguments(self) -> tuple[int, ...]:
+        """As the kernel is given it."""
+        arrays = (self.parts, self.whole, self.weight)
+        return address(self.start), address(self.count), self.taps, *map(address, arrays)
+
+
+class _Plane(NamedTuple):
+    samples: memoryview
+    lines: int
+    stride: int
+
+    def arguments(self) -> tuple[int, ...]:
+        return address(self.samples), self.lines, self.stride
 
 
 @lru_cache(maxsize=64)
@@ -69,31 +97,33 @@ def fold(length: int) -> Fold:
     ahead = (window + 2) // 2 - 1
     behind = window - 1 - ahead
     box = [(max(0, k - behind), min(length, k + ahead + 1)) for k in range(length)]
-    start, rows = np.zeros(64, np.int64), []
+    start, rows = array("q"), []
     for k in range(64):
         low, high = box[int((k + 0.5) * length / 64)]
-        start[k] = box[low][0]
-        weight = np.zeros(box[high - 1][1] - box[low][0])
+        first = box[low][0]
+        weight = [0.0] * (box[high - 1][1] - first)
         for a, b in box[low:high]:
-            weight[a - start[k] : b - start[k]] += 1 / (b - a) / (high - low)
+            for sample in range(a - first, b - first):
+                weight[sample] += 1 / (b - a) / (high - low)
+        start.append(first)
         rows.append(weight)
-    taps = np.array([len(row) for row in rows], np.int64)
-    weights = np.zeros((64, -(-taps.max() // _TAPS) * _TAPS))
-    for k, row in enumerate(rows):
-        weights[k, : len(row)] = row
-    parts = weights * window**2
-    is_whole = (np.abs(parts - np.rint(parts)) < 1e-6).all(axis=1) & (window**2 <= 65535)
-    return Fold(
-        start, taps, np.where(is_whole[:, None], np.rint(parts), 0).astype(np.uint16),
-        np.where(is_whole, window**2, 0), weights,
-    )  # fmt: skip
+    taps = -(-max(map(len, rows)) // _TAPS) * _TAPS
+    parts, whole, weights = array("H"), array("q"), array("d")
+    for row in rows:
+        missing = taps - len(row)
+        exact = [value * window**2 for value in row]
+        is_whole = window**2 <= 65535 and all(abs(part - round(part)) < 1e-6 for part in exact)
+        parts.extend([round(part) if is_whole else 0 for part in exact] + [0] * missing)
+        whole.append(window**2 if is_whole else 0)
+        weights.extend(row + [0.0] * missing)
+    return Fold(start, array("q", map(len, rows)), taps, parts, whole, weights)
 
 
-def pdq(plane: NDArray[np.uint8], part: Rectangle | None = None, *, limited: bool = False) -> Pdq:
+def pdq(plane: "Buffer", part: Rectangle | None = None, *, limited: bool = False) -> Pdq:
     """PDQ of a luma plane.
 
     Args:
-        plane: uint8[lines, stride], contiguous; the stride may exceed the picture's width.
+        plane: uint8[lines, stride], contiguous, as numpy's or a memoryview; the stride may exceed the picture's width.
         part: the picture within it; the whole plane where None.
         limited: samples run from 16 to 235 as in most video. The bits are the same either way; PDQ's quality is
             defined on the full range.
@@ -101,50 +131,42 @@ def pdq(plane: NDArray[np.uint8], part: Rectangle | None = None, *, limited: boo
     Raises:
         ValueError: the part does not lie in the plane, or the plane is not contiguous uint8.
     """
-    part = part or Rectangle(0, 0, *plane.shape)
-    _check(plane, part)
+    checked, part = _checked(plane, part)
     if min(part.height, part.width) < SMALLEST:
         return Pdq(bytes(32), bytes(32), 0)
-    small = np.empty((64, 64), np.float32)
     rows, columns = fold(part.height), fold(part.width)
-    narrow = 255 * int(rows.whole.max()) <= 65535
-    line = np.empty(part.width + columns.parts.shape[1], np.uint16 if narrow else np.uint32)
-    kernels.fold_plane(
-        plane, part.top, part.left, part.width, *rows, *columns, line, np.empty(part.width), small
+    narrow = 255 * max(rows.whole) <= 65535
+    length = part.width + columns.taps
+    line, real, bits = bytearray((2 if narrow else 4) * length), bytearray(8 * part.width), bytearray(64)
+    room = [bytearray(4 * count) for count in _ROOM]
+    quality = _kernels()["hash_plane"](
+        *checked.arguments(), part.top, part.left, part.width, *rows.arguments(), *columns.arguments(), address(line),
+        length, narrow, address(real), *map(address, room), address(_COSINES), limited, address(bits),
     )  # fmt: skip
-    return from_small(small, limited=limited)
+    return Pdq(bytes(bits[:32]), bytes(bits[32:]), quality)
 
 
 def warm() -> None:
-    """Compile or load every kernel in every form, so that nothing is left to do in a sandbox that can't write."""
-    for plane in (np.zeros((64, 64), np.uint8), np.zeros((2200, 64), np.uint8)):
-        pdq(plane)
-        without_bars(plane)
+    """Load the kernels, so that nothing is left to do in a sandbox that can't write."""
+    _kernels()
 
 
-def from_small(small: NDArray[np.float32], *, limited: bool = False) -> Pdq:
-    """PDQ of a picture already filtered and decimated to float32[64, 64]."""
-    if limited:
-        small *= np.float32(255 / 219)
-    spectrum, middle = np.empty((16, 16), np.float32), np.empty((64, 16), np.float32)
-    kernels.transform(small, _COSINES, middle, spectrum)
-    values, bits = np.empty(256, np.float32), np.empty((2, 32), np.uint8)
-    kernels.write_bits(spectrum, False, values, bits[0])
-    kernels.write_bits(spectrum, True, values, bits[1])
-    return Pdq(bits[0].tobytes(), bits[1].tobytes(), int(kernels.quality_of(small)))
+@cache
+def _kernels() -> dict[str, Function]:
+    return CODE.load()
 
 
-def without_bars(plane: NDArray[np.uint8], part: Rectangle | None = None) -> Rectangle | None:
+def without_bars(plane: "Buffer", part: Rectangle | None = None) -> Rectangle | None:
     """The picture between dark bars, or None where there are none worth cutting (or nothing but dark).
 
     Raises:
         ValueError: as `pdq`.
     """
-    part = part or Rectangle(0, 0, *plane.shape)
-    _check(plane, part)
-    edges = np.zeros(4, np.int64)
-    kernels.darkest_edges(plane, part.top, part.left, part.height, part.width, DARK, DARK_ALLOWED, edges)
-    top, bottom, left, right = (int(edge) for edge in edges)
+    checked, part = _checked(plane, part)
+    edges = array("q", bytes(32))
+    where = part.top, part.left, part.height, part.width
+    _kernels()["darkest_edges"](*checked.arguments(), *where, DARK, DARK_ALLOWED, address(edges))
+    top, bottom, left, right = edges
     height, width = part.height - top - bottom, part.width - left - right
     if top + bottom < LEAST_BAR * part.height:
         top, height = 0, part.height
@@ -157,10 +179,16 @@ def without_bars(plane: NDArray[np.uint8], part: Rectangle | None = None) -> Rec
     return Rectangle(part.top + top, part.left + left, height, width)
 
 
-def _check(plane: NDArray[np.uint8], part: Rectangle) -> None:
-    """The kernels do not check bounds."""
-    if plane.ndim != 2 or plane.dtype != np.uint8 or not plane.flags.c_contiguous:
-        raise ValueError(f"a luma plane is contiguous uint8[lines, stride], not {plane.dtype}{plane.shape}")
-    inside = 0 <= part.top <= part.top + part.height <= plane.shape[0]
-    if not (inside and 0 <= part.left <= part.left + part.width <= plane.shape[1]):
-        raise ValueError(f"{part} does not lie in a plane of {plane.shape[0]} lines of {plane.shape[1]} samples")
+def _checked(plane: "Buffer", part: Rectangle | None) -> tuple[_Plane, Rectangle]:
+    """The plane and the part of it; the kernels do not check bounds."""
+    view = memoryview(plane)
+    if view.ndim != 2 or view.format != "B" or not view.c_contiguous or view.shape is None:
+        raise ValueError(f"a luma plane is contiguous uint8[lines, stride], not {view.format}{view.shape}")
+    lines, stride = view.shape
+    part = part or Rectangle(0, 0, lines, stride)
+    inside = 0 <= part.top <= part.top + part.height <= lines
+    if not (inside and 0 <= part.left <= part.left + part.width <= stride):
+        raise ValueError(f"{part} does not lie in a plane of {lines} lines of {stride} samples")
+    if view.readonly:
+        view = memoryview(bytearray(view)).cast("B", (lines, stride))
+    return _Plane(view, lines, stride), part

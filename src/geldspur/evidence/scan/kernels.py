@@ -11,6 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
+from numba.np.numpy_support import carray
 
 LANES = 16
 _BLOCK, _TAIL = 64, 128
@@ -104,43 +105,49 @@ def _block(typingctx, state, places, offset):
     return types.void(types.int64, types.int64, types.int64), code
 
 
-@njit(cache=True, nogil=True)
-def _tails(data, starts, sizes):
-    """The end of each file with its padding: uint8[n, 128], of which the first one or two blocks count."""
-    tails = np.zeros((len(sizes), _TAIL), np.uint8)
+def md5_many(data, length, starts, sizes, count, tails, state, lanes, out):
+    """MD5 of parts of `data` uint8[length]: starts and sizes int64[count], all within it; into `out` uint32[count, 4].
+
+    The caller checks the bounds. Room to work in: `tails` uint8[count, 128], `state` uint32[4, 16], `lanes`
+    int64[4, 16]. Compiled by `machinecode`, which is why it takes addresses.
+    """
+    _md5_many(
+        carray(data, length, np.uint8), carray(starts, count, np.int64), carray(sizes, count, np.int64),
+        carray(tails, (count, _TAIL), np.uint8), carray(state, (4, LANES), np.uint32),
+        carray(lanes, (4, LANES), np.int64), carray(out, (count, 4), np.uint32),
+    )  # fmt: skip
+    return 0
+
+
+@njit(error_model="numpy")
+def _fill_tails(data, starts, sizes, tails):
+    """The end of each file with its padding, of which the first one or two blocks count."""
     for file in range(len(sizes)):
         size = sizes[file]
         rest = size % _BLOCK
         whole = starts[file] + size - rest
-        for at in range(rest):
-            tails[file, at] = data[whole + at]
+        for at in range(_TAIL):
+            tails[file, at] = data[whole + at] if at < rest else 0
         tails[file, rest] = 0x80
         end = _BLOCK if rest < 56 else _TAIL
         for byte in range(8):
             tails[file, end - 8 + byte] = ((size * 8) >> (8 * byte)) & 0xFF
-    return tails
 
 
-@njit(cache=True, nogil=True)
-def md5_many(data, starts, sizes):
-    """MD5 of parts of `data` (uint8, contiguous): int64 starts and sizes, all within it; uint8[n, 16].
-
-    The caller checks the bounds.
-    """
+@njit(error_model="numpy")
+def _md5_many(data, starts, sizes, tails, state, lanes, out):
     count = len(sizes)
-    tails = _tails(data, starts, sizes)
-    out = np.empty((count, 4), np.uint32)
-    state = np.empty((4, LANES), np.uint32)
-    places, left = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64)
-    file, in_tail = np.full(LANES, -1, np.int64), np.ones(LANES, np.bool_)
+    _fill_tails(data, starts, sizes, tails)
+    places, left, file, in_tail = lanes[0], lanes[1], lanes[2], lanes[3]
+    left[:], file[:], in_tail[:] = 0, -1, 1
     data_at, tails_at, state_at, places_at = data.ctypes.data, tails.ctypes.data, state.ctypes.data, places.ctypes.data
     following = 0
     while True:
         fewest, busy = np.int64(-1), -1
         for lane in range(LANES):
             while left[lane] == 0:
-                if not in_tail[lane]:  # its whole blocks are done
-                    in_tail[lane] = True
+                if in_tail[lane] == 0:  # its whole blocks are done
+                    in_tail[lane] = 1
                     places[lane] = tails_at + file[lane] * _TAIL
                     left[lane] = 1 if sizes[file[lane]] % _BLOCK < 56 else 2
                     continue
@@ -150,7 +157,7 @@ def md5_many(data, starts, sizes):
                     file[lane] = -1
                 if following == count:
                     break
-                file[lane], in_tail[lane] = following, False
+                file[lane], in_tail[lane] = following, 0
                 places[lane] = data_at + starts[following]
                 left[lane] = sizes[following] // _BLOCK
                 for row in range(4):
@@ -159,7 +166,7 @@ def md5_many(data, starts, sizes):
             if left[lane] > 0 and (busy < 0 or left[lane] < fewest):
                 fewest, busy = left[lane], lane
         if busy < 0:
-            return out.view(np.uint8)
+            return
         for lane in range(LANES):
             if left[lane] == 0:
                 places[lane] = places[busy]  # an idle lane reads along; what it computes is not used

@@ -15,7 +15,6 @@ Whatever an index finds is compared on all bytes of its key.
 
 from dataclasses import dataclass, field
 from math import isqrt
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,7 @@ class Index:
 
     def __init__(self, bucket: Array, order: Array, tag: Array, read_ahead: bool) -> None:
         # One value of a memoryview takes a third of the time that one of an array takes.
-        self._bucket, self._order, self._tag = memoryview(bucket), memoryview(order), memoryview(tag)
+        self._bucket, self._order, self._tag = bucket.data, order.data, tag.data
         self._bits = (len(bucket) - 1).bit_length() - 1
         # Hashes are spread evenly: half the root of their number is the deviation of the middle one's place.
         self._margin = isqrt(len(order)) * 3 // 4
@@ -107,8 +106,8 @@ class Run:
         scripts = Index(self.script_bucket, self.script_order, self.script_tag, self.read_ahead)
         object.__setattr__(self, "_txs_by_hash", txs)
         object.__setattr__(self, "_scripts_by_hash", scripts)
-        object.__setattr__(self, "_start", memoryview(self.out_start))
-        object.__setattr__(self, "_rows", memoryview(self.outputs))
+        object.__setattr__(self, "_start", self.out_start.data)
+        object.__setattr__(self, "_rows", self.outputs.data)
         object.__setattr__(self, "_ahead_outputs", Ahead(self.outputs))
 
     def candidate_txs(self, txid: bytes) -> list[int]:
@@ -151,4 +150,3 @@ class Run:
         if self.cut:
             end = first + int(np.searchsorted(self.outputs[first:end], self.outs[1]))
         return first, end
-

@@ -5,11 +5,11 @@ the time. The two don't wait for each other: together they take little longer th
 Source: Intel, "Intel SHA Extensions: New Instructions Supporting the Secure Hash Algorithm", 2013.
 
 LLVM ends the process when it is asked for an instruction that the processor lacks: nothing here may be compiled
-before `both.can` has looked.
+before `both.has_instructions` has looked.
 """
 
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
@@ -98,8 +98,11 @@ def _blocks(typingctx, state, data, count):
     return types.void(types.int64, types.int64, types.int64), code
 
 
-@njit(cache=True, nogil=True)
-def take(state, data):
-    """Take `data` (uint8, contiguous, whole blocks of 64 bytes) into `state` (uint32[16], as `both` lays it out)."""
-    if data.size >= 64:
-        _blocks(state.ctypes.data, data.ctypes.data, data.size // 64)
+def take(state, data, count):
+    """Take `count` blocks of 64 bytes at address `data` into uint32[16] at address `state`, laid out as in `both`.
+
+    Compiled by `machinecode`, which is why it takes addresses.
+    """
+    if count > 0:
+        _blocks(state, data, count)
+    return 0
