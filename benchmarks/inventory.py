@@ -1,12 +1,19 @@
 """How fast a tree is inventoried, against hashdeep and against reading alone.
 
-python benchmarks/inventory.py [--work DIR] [--rounds N] [--files N] [--big MB]
+python benchmarks/inventory.py [--work DIR] [--rounds N] [--files N] [--big MB] [--cold]
 
 `hashdeep -j2 -c md5,sha1,sha256 -r` and `geldspur evidence scan --no-fingerprints --workers 2` take turns over the same
 trees (small files of 200 kB, and one big file), from the page cache. Ours computes BLAKE3 besides, writes a database
 and a log, and starts its workers, all within the time. Digests are compared. CPU is user and system time of all
-processes. `cat` over the same files tells what reading alone takes. The kernel reads ahead while digests are computed,
-so that on a disk of 300 MB/s a scan takes as long as the slower of the two; the last line says how far below it is.
+processes. `cat` over the same files tells what reading alone takes.
+
+With --cold the files leave the page cache before each run, so that they come from the storage under --work. Linux holds
+a disk to 300 MB/s for the processes of a group (as root; 254:0 is the disk, see lsblk):
+
+    mkdir /sys/fs/cgroup/blkio/slow && cd /sys/fs/cgroup/blkio/slow
+    echo "254:0 300000000" > blkio.throttle.read_bps_device && echo $$ > cgroup.procs
+
+or, where groups are of version 2, `echo "254:0 rbps=300000000" > io.max` in a group of /sys/fs/cgroup.
 """
 
 import argparse
@@ -61,28 +68,40 @@ def of_scan(out: Path) -> set[tuple[str, ...]]:
     return {(str(size), *digests) for size, *digests in rows}
 
 
-def compare(name: str, tree: Path, work: Path, rounds: int) -> None:
+def leave_cache(tree: Path) -> None:
+    """Let the kernel forget what the files hold; they must have been written back."""
+    for path in tree.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def compare(name: str, tree: Path, work: Path, rounds: int, *, cold: bool) -> None:
     """Let both run in turn; print medians and their ratios."""
-    peer: list[str | Path] = ["hashdeep", "-j2", "-c", "md5,sha1,sha256", "-r", tree]
-    times: dict[str, list[tuple[float, float]]] = {"read": [], "hashdeep": [], "geldspur": []}
+    out = work / "scan"
+    commands: dict[str, list[str | Path]] = {
+        "read": ["sh", "-c", f"find '{tree}' -type f -exec cat {{}} + > /dev/null"],
+        "hashdeep": ["hashdeep", "-j2", "-c", "md5,sha1,sha256", "-r", tree],
+        "geldspur": [*PROGRAM, "evidence", "scan", tree, "--out", out, "--no-fingerprints", "--workers", "2"],
+    }
+    times: dict[str, list[tuple[float, float]]] = {who: [] for who in commands}
     for _ in range(rounds):
-        out = work / "scan"
         shutil.rmtree(out, ignore_errors=True)
-        times["read"].append(timed(["sh", "-c", f"find '{tree}' -type f -exec cat {{}} + > /dev/null"])[:2])
-        *taken, printed = timed(peer)
-        times["hashdeep"].append((taken[0], taken[1]))
-        ours = [*PROGRAM, "evidence", "scan", tree, "--out", out, "--no-fingerprints", "--workers", "2"]
-        times["geldspur"].append(timed(ours)[:2])
-        assert of_scan(out) == of_hashdeep(printed), "the digests differ"
+        printed: dict[str, bytes] = {}
+        for who, command in commands.items():
+            if cold:
+                leave_cache(tree)
+            wall, cpu, printed[who] = timed(command)
+            times[who].append((wall, cpu))
+        assert of_scan(out) == of_hashdeep(printed["hashdeep"]), "the digests differ"
     middle = {who: tuple(median(column) for column in zip(*runs, strict=True)) for who, runs in times.items()}
     size = sum(file.stat().st_size for file in tree.rglob("*") if file.is_file()) / 1e6
     print(f"{name}: digests equal")
     for who, (wall, cpu) in middle.items():
         print(f"  {who:9} {wall:7.2f} s wall {size / wall:7.0f} MB/s   {cpu:7.2f} s CPU {size / cpu:7.0f} MB/CPU-s")
     wall, cpu = (middle["hashdeep"][axis] / middle["geldspur"][axis] for axis in (0, 1))
-    slow = size / 300
     print(f"  hashdeep / geldspur: {wall:.2f} x wall, {cpu:.2f} x CPU")
-    print(f"  hashing alone takes {middle['geldspur'][0] / slow:.2f} of what reading takes at 300 MB/s")
+    print(f"  geldspur / read: {middle['geldspur'][0] / middle['read'][0]:.2f} x wall")
 
 
 def main() -> None:
@@ -92,13 +111,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--big", type=int, default=1000, help="megabytes")
+    parser.add_argument("--cold", action="store_true", help="read from the storage, not from the page cache")
     wanted = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     shutil.rmtree(wanted.work, ignore_errors=True)
     wanted.work.mkdir(parents=True)
     try:
         for name, tree in make_trees(wanted.work, wanted.files, wanted.big).items():
-            compare(name, tree, wanted.work, wanted.rounds)
+            compare(name, tree, wanted.work, wanted.rounds, cold=wanted.cold)
     finally:
         shutil.rmtree(wanted.work)
 

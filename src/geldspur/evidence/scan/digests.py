@@ -134,16 +134,19 @@ class Reader:
                 yield block
             return
         beside = self._beside = self._beside or _Beside()
-        turn = 0
-        while count := stream.readinto(self._buffers[turn]):  # type: ignore[attr-defined]
-            block = self._buffers[turn][:count]
-            beside.wait()
-            beside.begin(md5.update, block)
+        turn, filled = 0, 0
+        while count := stream.readinto(self._buffers[turn][filled : filled + BLOCK]):  # type: ignore[attr-defined]
+            block = self._buffers[turn][filled : filled + count]
             for one in others:
                 one.update(block)
+            filled += count
+            if filled == _BIG_BLOCK:  # fewer and larger parts for the other thread, since each costs a change of thread
+                beside.wait()
+                beside.begin(md5.update, self._buffers[turn])
+                turn, filled = 1 - turn, 0
             yield block
-            turn = 1 - turn
         beside.wait()
+        md5.update(self._buffers[turn][:filled])
 
 
 def difference(job: Job, stream: BinaryIO) -> str | None:
