@@ -105,7 +105,7 @@ def address(buffer: Any) -> int:
 def _compiled(module: Any, functions: Mapping[str, str]) -> bytes:
     """One object file of all functions, which needs none but those of C's library."""
     import llvmlite.binding as llvm
-    from numba import cfunc, types
+    from numba import types
 
     kinds = {"p": types.voidptr, "q": types.int64}
     llvm.initialize_native_target()
@@ -116,9 +116,7 @@ def _compiled(module: Any, functions: Mapping[str, str]) -> bytes:
     )  # fmt: skip
     whole = llvm.parse_assembly("")
     for name, letters in functions.items():
-        callback = cfunc(types.int64(*(kinds[letter] for letter in letters)), error_model="numpy")(
-            getattr(module, name)
-        )
+        callback = _callback(getattr(module, name), types.int64(*(kinds[letter] for letter in letters)))
         part = llvm.parse_assembly(callback.inspect_llvm())
         for function in part.functions:
             if function.name == callback.native_name:
@@ -132,3 +130,15 @@ def _compiled(module: Any, functions: Mapping[str, str]) -> bytes:
     if needs:
         raise RuntimeError(f"kernels need {', '.join(needs)}")
     return bytes(machine.emit_object(whole))
+
+
+def _callback(function: Callable[..., Any], signature: Any) -> Any:
+    """What numba makes of a function, without checks of bounds whatever the environment asks for: they need Python."""
+    from numba import cfunc
+    from numba.core import config
+
+    asked, config.BOUNDSCHECK = config.BOUNDSCHECK, 0
+    try:
+        return cfunc(signature, error_model="numpy")(function)
+    finally:
+        config.BOUNDSCHECK = asked
