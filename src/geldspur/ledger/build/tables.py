@@ -14,7 +14,7 @@ from geldspur.ledger.columnfile import Array
 from geldspur.ledger.lookup import kernels as lookup
 from geldspur.ledger.lookup.runs import Run
 
-_LOAD = 0.65
+_LOAD = 0.5
 _TX_WORDS, _SCRIPT_WORDS = 1, 2
 """Words of eight bytes that a slot takes: see `build.kernels`."""
 _LEAST_SLOTS = 1 << 16
