@@ -135,8 +135,8 @@ def _compiled(module: Any, functions: Mapping[str, str]) -> bytes:
 def _callback(function: Callable[..., Any], signature: Any) -> Any:
     """What numba makes of a function, without checks of bounds whatever the environment asks for: they need Python."""
     from numba import cfunc
-    from numba.core import config
 
+    config: Any = importlib.import_module("numba.core.config")
     asked, config.BOUNDSCHECK = config.BOUNDSCHECK, 0
     try:
         return cfunc(signature, error_model="numpy")(function)
