@@ -71,7 +71,7 @@ class Ahead:
 
     def __init__(self, *columns: Array) -> None:
         self._columns = [found for column in columns if (found := _advice(column)) is not None]
-        self._per_page = _PAGE // max(column.strides[0] for column in columns)
+        self._per_page = _PAGE // max(column.itemsize for column in columns)  # an empty one has no strides
         self._asked = mmap.mmap(-1, max(len(column) for column in columns) // self._per_page + 1)
         """A byte for a page of the widest column, 1 once it was asked for; a map takes memory only where touched."""
 
