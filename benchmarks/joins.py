@@ -25,7 +25,8 @@ from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger import Ledger
 from geldspur.ledger.build import kernels
 
-BATCH = 1 << 15  # about what a piece of four megabytes of blocks holds
+BATCH = 1 << 15  # about what four megabytes of blocks hold
+LOAD = 0.5  # how far the tables of a build are filled
 T = TypeVar("T")
 
 
@@ -54,7 +55,7 @@ def outpoints(ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
 
 def our_links(ledger: Ledger, named: np.ndarray) -> np.ndarray:
     """The output row of each outpoint."""
-    table, key = np.zeros(int(ledger.n_txs / 0.65), np.uint64), np.array([11, 13], np.uint64)
+    table, key = np.zeros(int(ledger.n_txs / LOAD), np.uint64), np.array([11, 13], np.uint64)
     ids = np.ascontiguousarray(ledger.tx_id)
     hashes, new, old = np.empty(BATCH, np.uint64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
     for first in range(0, len(ids), BATCH):
@@ -97,7 +98,7 @@ def scripts(ledger: Ledger) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
 def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.ndarray) -> np.ndarray:
     """The id of each output's script, in order of first appearance."""
     n = ledger.n_scripts
-    table, key = np.zeros(2 * int(n / 0.65), np.uint64), np.array([17, 19], np.uint64)
+    table, key = np.zeros(2 * int(n / LOAD), np.uint64), np.array([17, 19], np.uint64)
     blob = np.empty(len(ledger.script_payload) + SLACK, np.uint8)
     new_kind, new_at, new_output = np.empty(BATCH, np.uint8), np.empty(BATCH + 1, np.int64), np.empty(BATCH, np.int64)
     ids = np.empty(len(types), np.uint32)
