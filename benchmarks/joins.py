@@ -24,9 +24,9 @@ import pyarrow as pa
 from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger import Ledger
 from geldspur.ledger.build import kernels
+from geldspur.ledger.build.tables import LOAD
 
 BATCH = 1 << 15  # about what four megabytes of blocks hold
-LOAD = 0.5  # how far the tables of a build are filled
 T = TypeVar("T")
 
 

@@ -14,7 +14,8 @@ from geldspur.ledger.columnfile import Array
 from geldspur.ledger.lookup import kernels as lookup
 from geldspur.ledger.lookup.runs import Run
 
-_LOAD = 0.5
+LOAD = 0.5
+"""How far a table is filled."""
 _TX_WORDS, _SCRIPT_WORDS = 1, 2
 """Words of eight bytes that a slot takes: see `build.kernels`."""
 _LEAST_SLOTS = 1 << 16
@@ -95,7 +96,7 @@ class _Table:
 
     def is_short_for(self, rows: int) -> bool:
         """Would so many rows fill it beyond its load?"""
-        return self._words * rows > _LOAD * len(self.slots)
+        return self._words * rows > LOAD * len(self.slots)
 
     def renew(self, rows: int, expected: int, budget: int) -> None:
         """Empty it, with room for all rows that are `expected`, which are no fewer than `rows`.
@@ -111,7 +112,7 @@ class _Table:
 
 
 def _slots_for(rows: int) -> int:
-    return max(_LEAST_SLOTS, int(rows / _LOAD) + 1)
+    return max(_LEAST_SLOTS, int(rows / LOAD) + 1)
 
 
 class Tables:
