@@ -234,7 +234,7 @@ class _Maker:
             said.append(
                 wording.inference(
                     f"The address {source.tag_join.to_address}, which paid, is consistent with the same wallet: "
-                    f"{n} common-spending transaction{'s' if n > 1 else ''} join the two."
+                    f"{n} common-spending transaction{'s join' if n > 1 else ' joins'} the two."
                 )
             )
         if verdict.sole_source:
