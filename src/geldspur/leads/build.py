@@ -238,7 +238,7 @@ class _Maker:
                 )
             )
         if verdict.sole_source:
-            said.append(wording.inference(rule("sole-source").states))
+            said.append(wording.sole_source(len(verdict.main.path) - 1))
         elif not verdict.main.owned:
             said.append(wording.inference("Who held the money on the steps in between is not shown."))
         elif source.hops:
@@ -335,7 +335,7 @@ class _Maker:
                 detail=f"a wallet attributed to {service.name}",
             ),
             inferences=self.grounds.inferences(deposit.path, tag_join, rules), against=against, statements=statements,
-            explanations=wording.explanations(hops=deposit.hops, service=service, dust_checked_sat=self.dust_sat),
+            explanations=wording.deposit_explanations(hops=deposit.hops, service=service),
         )  # fmt: skip
 
     def payout(self, paid: Paid) -> Payout:
