@@ -53,7 +53,7 @@ def index(
     """Bring a ledger to the blocks of a source, which is only read.
 
     The first time this builds the ledger; after that it appends what is new, in seconds, and rolls back over
-    a reorg. Stopped at any moment, the same command goes on where it was.
+    a reorg. Stopped at any moment, the same command goes on where it was; a period begins anew.
     """
     from geldspur import kernelcache
     from geldspur.bitcoin.networks import NETWORKS

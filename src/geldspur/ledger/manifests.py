@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from geldspur.errors import GeldspurError
-from geldspur.ledger.columns import read_json, write_json
+from geldspur.errors import GeldspurError, disk_todo
+from geldspur.ledger.columns import AGAIN, read_json, write_json
 from geldspur.ledger.layout import FORMAT, SCHEMA
 
 COUNT_NAMES = {
@@ -58,9 +58,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """A finished ledger's manifest; GeldspurError where there is none, or one of another version."""
     path = folder / "manifest.json"
     if not path.is_file():
-        begun = " (a build of it was begun: the same command goes on with it)" if is_ledger(folder) else ""
+        begun = is_ledger(folder)
         raise GeldspurError(
-            f"{folder} holds no finished ledger{begun}", todo="make one with: geldspur index BLOCKS --ledger DIR"
+            f"{folder} holds no finished ledger{' (a build of it was begun)' if begun else ''}",
+            todo=AGAIN if begun else "make one with: geldspur index BLOCKS --ledger DIR",
         )
     manifest = read_json(path, "the ledger's manifest")
     if manifest.get("format") != FORMAT:
@@ -106,7 +107,7 @@ def replace_json(path: Path, content: Any) -> None:
         partial.unlink(missing_ok=True)
         raise GeldspurError(
             f"writing {path} failed: {error.strerror}",
-            todo="free some space and run the same command again: it goes on where it stopped",
+            todo=disk_todo(error, then=AGAIN),
         ) from error
 
 

@@ -58,7 +58,7 @@ def index(
     The result depends on the blocks alone: not on the order or number of files, their obfuscation, the number
     of threads, or `memory`, the bytes that the build may hold at once. With `from_height` above 0 a first build
     makes a *period* ledger; Core's undo files then tell the value and script of what was funded before it.
-    Stopped at any moment, the same call goes on where it was.
+    Stopped at any moment, the same call goes on where it was; a period begins anew.
 
     Raises `GeldspurError` for files that are damaged, cut off, foreign or incomplete.
     """
