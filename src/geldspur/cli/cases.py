@@ -32,7 +32,7 @@ def demo(
 
 
 def accuracy(
-    case: Annotated[Path, typer.Argument(help="An unpacked case: blocks/ and truth/.")],
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="An unpacked case: blocks/ and truth/.")],
     leads: Annotated[Path, typer.Option(metavar="DIR", help="The leads made from it.")],
     rates: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Also write each rule's measured rate.")

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    target: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The file or folder to write.")],
     ledger: LedgerDir,
     headers: Annotated[
         bool, typer.Option("--headers", help="Write the chain of block headers, 80 bytes each, to a file.")
@@ -75,7 +75,8 @@ def sql(
         typer.Option(metavar="DIR", help="An export of the ledger to ask, instead of the one kept with it."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help=f"Print at most this many rows; {_SHOWN} unless --json or --csv.")
+        int | None,
+        typer.Option(min=1, metavar="N", help=f"Print at most this many rows; {_SHOWN} unless --json or --csv."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", help="Give up after this time.")

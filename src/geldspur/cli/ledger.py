@@ -31,19 +31,27 @@ def index(
     blocks: Annotated[
         str,
         typer.Argument(
+            metavar="BLOCKS",
             help="Bitcoin Core's blocks folder, its data directory, one blk file, a folder of Parquet tables, "
-            "`node` for a node on this machine, or http://HOST:PORT."
+            "`node` for a node on this machine, or http://HOST:PORT.",
         ),
     ],
     ledger: LedgerDir,
     network: Annotated[NetworkName | None, typer.Option(help="Refuse blocks of any other network.")] = None,
     from_height: Annotated[
-        int, typer.Option(min=0, help="Index a period that begins here; needs Core's rev files beside the blk files.")
+        int,
+        typer.Option(
+            min=0,
+            metavar="HEIGHT",
+            help="Index a period that begins here; needs Core's rev files beside the blk files.",
+        ),
     ] = 0,
-    to_height: Annotated[int | None, typer.Option(min=0, help="Leave out blocks above this height.")] = None,
+    to_height: Annotated[
+        int | None, typer.Option(min=0, metavar="HEIGHT", help="Leave out blocks above this height.")
+    ] = None,
     memory: Memory = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode. Default: one a core, 4 at most.")
+        int | None, typer.Option(min=1, metavar="N", help="Threads that decode. Default: one a core, 4 at most.")
     ] = None,
     login: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A node's .cookie, or a file with user:password.")
@@ -102,7 +110,7 @@ def block(
 
 
 def tx(
-    txid: Annotated[str, typer.Argument(help="Transaction id, 64 hex digits.")],
+    txid: Annotated[str, typer.Argument(metavar="TXID", help="Transaction id, 64 hex digits.")],
     ledger: LedgerDir,
     as_json: Json = False,
 ) -> None:
@@ -130,12 +138,14 @@ def tx(
 
 
 def address(
-    text: Annotated[str, typer.Argument(metavar="ADDRESS")],
+    text: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address, as text.")],
     ledger: LedgerDir,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many entries.")] = 50,
-    page: Annotated[int, typer.Option(min=1, help="Which page of entries.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show at most this many entries.")] = 50,
+    page: Annotated[int, typer.Option(min=1, metavar="N", help="Which page of entries.")] = 1,
     newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin at the tip.")] = False,
-    at_height: Annotated[int | None, typer.Option(min=0, help="Also tell the balance after this block.")] = None,
+    at_height: Annotated[
+        int | None, typer.Option(min=0, metavar="HEIGHT", help="Also tell the balance after this block.")
+    ] = None,
     neighbours: Annotated[
         bool, typer.Option("--neighbours", help="Also list who paid the address, and whom it paid.")
     ] = False,
