@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from geldspur.cli.app import app
 from geldspur.errors import UsageError
 from geldspur.evidence.timeline.bins import span, span_of
-from geldspur.evidence.timeline.events import SECOND, from_utc, utc
+from geldspur.evidence.timeline.events import SECOND, from_utc
 from geldspur.evidence.timeline.filetimes import why_implausible
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -220,9 +220,3 @@ def test_files_of_decades_do_not_flatten_the_months_of_the_money():
     assert drawn.borders[0] >= datetime(2021, 5, 12, tzinfo=UTC) and drawn.borders[-1] >= datetime(
         2021, 6, 20, tzinfo=UTC
     )
-
-
-def test_times_are_told_to_the_nanosecond_and_back():
-    assert utc(1_623_664_800_123_456_789) == "2021-06-14T10:00:00.123456789Z"
-    assert utc(-1) == "1969-12-31T23:59:59.999999999Z"
-    assert utc(10**30).endswith("s from 1970")

@@ -166,6 +166,8 @@ def _plain(value: Any) -> Any:
     """A value as JSON, CSV and tables show it: times in UTC with Z, bytes in hex, exact decimals as text."""
     from datetime import date, datetime
 
+    from geldspur.times import utc_at
+
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -173,7 +175,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_at(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, list | tuple):

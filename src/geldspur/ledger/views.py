@@ -10,7 +10,8 @@ from geldspur.bitcoin.transactions import Transaction, parse_transaction
 from geldspur.errors import UsageError
 from geldspur.ledger.history import AddressHistory, block_time, edge_outputs, first_height, inpoint, outpoint, when
 from geldspur.ledger.neighbours import Side, neighbours
-from geldspur.ledger.store import Ledger, utc
+from geldspur.ledger.store import Ledger
+from geldspur.times import utc
 
 View = dict[str, Any]
 

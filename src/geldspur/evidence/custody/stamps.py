@@ -11,6 +11,7 @@ from geldspur.evidence.custody.checks import Check, events, judged, not_checked
 from geldspur.evidence.custody.seal import replacing
 from geldspur.evidence.store import ScanStore
 from geldspur.proof import timestamps
+from geldspur.times import utc_at
 
 FOLDER = "timestamps"
 
@@ -92,4 +93,4 @@ def _stamped(db: sqlite3.Connection) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def utc(stamp: timestamps.Stamp) -> str:
     """The time that it states."""
-    return stamp.time.isoformat().replace("+00:00", "Z")
+    return utc_at(stamp.time)
