@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from geldspur.cli.output import Json, LedgerDir, Memory, note, progress, say, show_json, tell_first_use
+
+if TYPE_CHECKING:
+    from geldspur.ledger import IndexReport
 
 
 class NetworkName(StrEnum):
@@ -77,7 +80,11 @@ def index(
     )  # fmt: skip
     if as_json:
         show_json(report)
-        return
+    else:
+        _show_indexed(report)
+
+
+def _show_indexed(report: "IndexReport") -> None:
     rolled = f", {report.blocks_rolled_back:,} rolled back" if report.blocks_rolled_back else ""
     held = report.peak_anonymous_bytes / (1 << 20)
     say(f"{report.blocks_added:,} blocks added{rolled}; up to {held:,.0f} MiB of memory held")
