@@ -47,6 +47,16 @@ def pdf_text(folder):
     return "\n".join(page.extract_text() for page in PdfReader(folder / "report.pdf").pages)
 
 
+def test_the_shares_of_a_level_row_are_shares_of_its_sum(made):
+    folder, _, _ = made
+    text = " ".join(pdf_text(folder / "out").split())
+    row = text.partition("Files by name ")[2].split()[:20]
+    shares = [float(row[at - 1]) for at, word in enumerate(row) if word == "%"][:5]
+    assert len(shares) == 5
+    assert sum(shares) == pytest.approx(100, abs=0.3)
+    assert '"filesystem"' not in text  # what the scan recorded as JSON is told in words
+
+
 @pytest.mark.assertion(
     "EV-RO-05", "Two reports on one state of a scan are equal in every byte; none tells when it was made."
 )

@@ -18,6 +18,7 @@ from geldspur.errors import UsageError
 from geldspur.evidence.timeline.bins import span, span_of
 from geldspur.evidence.timeline.events import SECOND, from_utc
 from geldspur.evidence.timeline.filetimes import why_implausible
+from geldspur.evidence.timeline.picture import Series, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -191,6 +192,13 @@ def test_a_folder_without_leads_is_wrong_use(made):
     result = run("timeline", made / "scan", "--leads", made / "source", "--out", made / "no")
     assert isinstance(result.exception, UsageError) and "not a leads directory" in str(result.exception)
     assert not (made / "no").exists()
+
+
+def test_a_panel_without_a_bar_says_so():
+    drawn = span(datetime(2021, 6, 1, tzinfo=UTC), datetime(2021, 6, 20, tzinfo=UTC))
+    bars = [0] * (len(drawn.borders) - 1)
+    picture = draw(drawn, Series("file", bars, 0, 6), [Series("payment", [1, *bars[1:]], 0, 0)], [])
+    assert picture.count("none in this span") == 1
 
 
 @pytest.mark.parametrize(
