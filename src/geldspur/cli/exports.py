@@ -92,7 +92,7 @@ def sql(
     if question is None or ledger is None:
         raise UsageError("a question needs a SELECT and --ledger", todo="see the tables with: geldspur sql --tables")
     if csv and as_json:
-        raise UsageError("--csv and --json exclude each other")
+        raise UsageError("--csv and --json exclude each other", todo="give one of them")
     from geldspur.ledger import Ledger
     from geldspur.ledger.exported import open_export
     from geldspur.ledger.sql import Sql, cached_export, ensure_export, is_cached

@@ -65,7 +65,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         )
     manifest = read_json(path, "the ledger's manifest")
     if manifest.get("format") != FORMAT:
-        raise GeldspurError(f"{folder} holds no ledger: its manifest.json is something else's", where=str(path))
+        raise GeldspurError(
+            f"{folder} holds no ledger: its manifest.json is something else's",
+            where=str(path),
+            todo="give the folder that `geldspur index --ledger` made",
+        )
     if manifest.get("schema") != SCHEMA:
         raise GeldspurError(
             f"this ledger was written by another version (schema {manifest.get('schema')}; "

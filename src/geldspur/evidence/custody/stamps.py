@@ -25,7 +25,9 @@ def keep(store: ScanStore, response: bytes) -> tuple[int, timestamps.Stamp]:
     try:
         stamp = timestamps.read(response)
     except timestamps.BadTimestamp as error:
-        raise UsageError(f"this response can't be kept: {error}") from error
+        raise UsageError(
+            f"this response can't be kept: {error}", todo="give the .tsr file as the authority's server answered it"
+        ) from error
     row = store.db.execute("SELECT seq FROM log WHERE hash = ?", (stamp.digest,)).fetchone()
     if row is None:
         raise UsageError(

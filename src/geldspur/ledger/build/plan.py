@@ -64,7 +64,9 @@ def index(
     """
     budget = budget_of(memory, threads)
     if to_height is not None and to_height < from_height:
-        raise UsageError(f"--to-height {to_height:,} lies below --from-height {from_height:,}")
+        raise UsageError(
+            f"--to-height {to_height:,} lies below --from-height {from_height:,}", todo="give the lower height first"
+        )
     _check_target(ledger)
     if isinstance(source, Path | str):
         _check_outside(Path(source), ledger)
