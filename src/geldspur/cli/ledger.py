@@ -73,7 +73,7 @@ def index(
 
     wanted = NETWORKS[network.value] if network else None
     if not as_json:
-        tell_first_use(kernelcache.is_warm(), "some seconds")
+        tell_first_use(kernelcache.is_warm(), "up to a minute")
     report = build(
         blocks, ledger, network=wanted, from_height=from_height, to_height=to_height,
         memory=parse_size(memory) if memory else None, threads=threads, login=login, progress=progress(as_json),
