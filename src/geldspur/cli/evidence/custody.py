@@ -42,6 +42,7 @@ def seal(
     """Bind a scan's rows and log by a manifest, sign it, and have it time-stamped."""
     from geldspur.evidence.custody import seal as seal_scan
     from geldspur.evidence.custody import stamps
+    from geldspur.evidence.custody.seal import is_signed
     from geldspur.evidence.store import open_to_write
     from geldspur.proof import timestamps
     from geldspur.proof.keys import find_private, read_private
@@ -61,18 +62,21 @@ def seal(
         told = [{"record": seq, "states": time} for seq, time in stamped]
         show_json((asdict(sealed) if sealed else {}) | {"timestamps": told})
     else:
-        _show_sealed(sealed, stamped, timestamp_request)
+        _show_sealed(sealed, stamped, timestamp_request, kept_signature=is_signed(folder))
 
 
-def _show_sealed(sealed: "Sealed | None", stamped: Sequence[tuple[int, str]], request: Path | None) -> None:
+def _show_sealed(
+    sealed: "Sealed | None", stamped: Sequence[tuple[int, str]], request: Path | None, *, kept_signature: bool
+) -> None:
     if sealed:
         say(f"sealed up to record {sealed.seq:,} of the log, hash {sealed.head}")
         say(f"manifest.json, SHA-256 {sealed.manifest_sha256}")
-        say(
-            f"signed by {sealed.signed_by}"
-            if sealed.signed_by
-            else "not signed now: geldspur evidence seal DIR --key NAME"
-        )
+        if sealed.signed_by:
+            say(f"signed by {sealed.signed_by}")
+        elif kept_signature:
+            say("nothing has changed: the signature that it has stands")
+        else:
+            say("not signed: geldspur evidence seal DIR --key NAME")
     for seq, time in stamped:
         say(f"time-stamp of record {seq:,} kept: it states {time}, which `evidence verify` checks")
     if request:
