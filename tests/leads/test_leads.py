@@ -179,7 +179,7 @@ def test_a_lead_says_that_all_of_the_money_came_from_one_service_only_where_it_d
     assert max(lead.source.hops for lead in said) > 4
     for lead in said:
         assert lead.source.hops is not None
-        length = f"the path that is shown is {counted(lead.source.hops, 'transaction')} long"
+        length = f"{counted(lead.source.hops, 'transaction')} after the withdrawal, the payment included"
         assert any(length in s.text for s in lead.statements)
         assert lead.confidence.band == Band.MODERATE
         assert not [origin for origin in lead.alternatives if origin.service not in (None, lead.source.service)]
