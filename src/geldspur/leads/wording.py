@@ -72,7 +72,8 @@ def sole_source(hops: int) -> Statement:
     """That one service accounts for all of a payment's money, over steps that don't show who held it."""
     return inference(
         "All of the money, followed back, came from one service with no stop between; the path that is shown has "
-        f"{counted(hops, 'transaction')} after the withdrawal, the payment included. Who held the money in between is not shown."
+        f"{counted(hops, 'transaction')} after the withdrawal, the payment included. Who held the money in between is "
+        "not shown."
     )
 
 
