@@ -84,20 +84,24 @@ def test_equal_txids_among_ones_that_share_their_hash(shared):
 def test_partitions_tell_txids_apart(shared):
     ids = txids(shared)
     n = len(ids)
-    records = np.hstack([ids, np.arange(1000, 1000 + n, dtype="<u4").view(np.uint8).reshape(-1, 4)]).reshape(-1).copy()
-    table, new, old = np.zeros(1 << BITS, np.uint64), np.empty(n, np.int64), np.empty(n, np.int64)
-    assert partitions.enter_txs(table, KEYS, records, n, new, old) == 0
+    records = np.hstack([ids, np.arange(1000, 1000 + n, dtype="<u4").view(np.uint8).reshape(-1, 4)])
+    table, new, old = empty_table(1 << BITS, TX_WORDS), np.empty(n, np.int64), np.empty(n, np.int64)
+    assert kernels.insert_txids(table, KEYS, records, 0, 0, n, new, old) == 0
+
+    def answers(wanted):
+        found, answer = np.empty(n, np.int64), np.empty(n, np.uint64)
+        kernels.find_prevout_txs(table, KEYS, 0, records, wanted, n, found)
+        partitions.answer_inputs(found, records, wanted, n, answer)
+        return answer
+
     vouts = np.arange(n) * 7 + 0xFFFF0000
     order = np.random.default_rng(1).permutation(n)
-    wanted = outpoints(ids[order], vouts)
-    answer = np.empty(n, np.uint64)
-    partitions.match_inputs(table, KEYS, records, wanted, n, answer)
+    answer = answers(outpoints(ids[order], vouts))
     assert (answer & np.uint64(0xFFFFFFFF)).tolist() == (1000 + order).tolist()
     assert (answer >> np.uint64(32)).tolist() == vouts.tolist()
     strange = ids[order].copy()
     strange[:, 19] ^= 1
-    partitions.match_inputs(table, KEYS, records, outpoints(strange), n, answer)
-    assert set((answer & np.uint64(0xFFFFFFFF)).tolist()) == {int(partitions.MISS)}
+    assert set((answers(outpoints(strange)) & np.uint64(0xFFFFFFFF)).tolist()) == {int(partitions.MISS)}
 
 
 def colliding_payloads():

@@ -72,14 +72,17 @@ def _row(word):
 
 
 @njit(cache=True, nogil=True)
-def _tx_slot(table, h, ids, base, key, at):
-    """The slot of the transaction whose id lies at byte `at` of `key`: where it is, or the free one for it."""
+def _tx_slot(table, h, ids, stride, base, key, at):
+    """The slot of the transaction whose id lies at byte `at` of `key`: where it is, or the free one for it.
+
+    Known ids lie in `ids`, one each `stride` bytes.
+    """
     tag, bucket = _tag(h), _bucket(h, table)
     while True:
         k = tag_of_8(table, bucket, tag)
         while k < 8:
             word = load_u64(table, bucket + 8 * k)
-            if word >> _32 == tag and same_bytes(ids, 32 * (base + _row(word)), key, at, 32):
+            if word >> _32 == tag and same_bytes(ids, stride * (base + _row(word)), key, at, 32):
                 return bucket + 8 * k
             k += 1
         k = zero_of_8(table, bucket)
@@ -92,16 +95,17 @@ def _tx_slot(table, h, ids, base, key, at):
 def insert_txids(slots, key, txid, base, first, end, twin_new, twin_old):
     """Enter rows `first..end` of `txid` (uint8[T,32], all of the ledger) into the table of rows from `base` on.
 
-    Where a txid is there already (BIP30's duplicate coinbases) the later row takes its place, and the pair is
-    written to `twin_new`, `twin_old` (int64, room for `end - first`). Returns the number of such pairs.
+    `txid` may be wider: records that begin with the ids. Where a txid is there already (BIP30's duplicate coinbases)
+    the later row takes its place, and the pair is written to `twin_new`, `twin_old` (int64, room for `end - first`).
+    Returns the number of such pairs.
     """
-    table, ids, k0, k1 = window_of(slots), window_of(txid), key[0], key[1]
+    table, ids, stride, k0, k1 = window_of(slots), window_of(txid), txid.shape[1], key[0], key[1]
     hashes = np.empty(_RING, np.uint64)
     n_twins = 0
     for row in range(first - _AHEAD, end):
         ahead = row + _AHEAD
         if ahead < end:
-            h = txid_hash(k0, k1, ids, 32 * ahead)
+            h = txid_hash(k0, k1, ids, stride * ahead)
             hashes[ahead & (_RING - 1)] = h
             prefetch(table, _bucket(h, table))
         if row < first:
@@ -110,7 +114,7 @@ def insert_txids(slots, key, txid, base, first, end, twin_new, twin_old):
         bucket = _bucket(h, table)
         slot = bucket + 8 * zero_of_8(table, bucket)
         if slot == bucket + BUCKET or tag_of_8(table, bucket, _tag(h)) < 8:
-            slot = _tx_slot(table, h, ids, base, ids, 32 * row)
+            slot = _tx_slot(table, h, ids, stride, base, ids, stride * row)
             word = load_u64(table, slot)
             if word != 0:
                 twin_new[n_twins] = row
@@ -136,9 +140,10 @@ def is_null_outpoint(window, at):
 def find_prevout_txs(slots, key, base, txid, outpoint, count, found):
     """For each of `count` inputs the row of the transaction that it spends from: `found` int64, -1 where none.
 
-    `outpoint` uint8[count,36]: what each input spends. `txid` is that of the whole ledger.
+    `outpoint` uint8[count,36]: what each input spends. `txid` as in `insert_txids`.
     """
-    table, ids, data, k0, k1 = window_of(slots), window_of(txid), window_of(outpoint), key[0], key[1]
+    table, ids, stride, data = window_of(slots), window_of(txid), txid.shape[1], window_of(outpoint)
+    k0, k1 = key[0], key[1]
     hashes = np.empty(_RING, np.uint64)
     for i in range(-2 * _AHEAD, count):
         ahead = i + 2 * _AHEAD
@@ -152,9 +157,9 @@ def find_prevout_txs(slots, key, base, txid, outpoint, count, found):
             bucket = _bucket(h, table)
             k = tag_of_8(table, bucket, _tag(h))
             found[ahead] = base + _row(load_u64(table, bucket + 8 * k)) if k < 8 else -1
-            prefetch(ids, 32 * found[ahead])
-        if i >= 0 and (found[i] < 0 or not same_bytes(ids, 32 * found[i], data, OUTPOINT * i, 32)):
-            word = load_u64(table, _tx_slot(table, hashes[i & (_RING - 1)], ids, base, data, OUTPOINT * i))
+            prefetch(ids, stride * found[ahead])
+        if i >= 0 and (found[i] < 0 or not same_bytes(ids, stride * found[i], data, OUTPOINT * i, 32)):
+            word = load_u64(table, _tx_slot(table, hashes[i & (_RING - 1)], ids, stride, base, data, OUTPOINT * i))
             found[i] = base + _row(word) if word != 0 else -1
 
 

@@ -29,6 +29,8 @@ NEW = np.uint32(0x80000000)
 RECORD = 36
 
 _AHEAD = 16
+_STAGE, _RING = 12, 64
+"""By how many scripts a stage of fetching is ahead of the next; room for the hashes of those on their way."""
 _LOW = np.uint64(0xFFFFFFFF)
 _OP_RETURN = 9
 
@@ -128,47 +130,26 @@ def deal_outputs(out_type, out_at, out_length, out_payload, count, part, pool, f
 
 
 @njit(cache=True, nogil=True)
-def enter_txs(table, key, records, count, twin_new, twin_old):
-    """Enter a partition's transactions (36-byte records); returns how many took over an equal txid's place."""
-    mask = table.size - 1
-    data, k0, k1 = window_of(records), key[0], key[1]
-    n_twins = 0
-    for t in range(count):
-        # The highest bits told the partition, so that the table takes the lowest.
-        h = txid_hash(k0, k1, data, RECORD * t)
-        tag, slot = h >> np.uint64(32), np.int64(h) & mask
-        while table[slot] != 0:
-            if table[slot] >> np.uint64(32) == tag:
-                other = np.int64(table[slot] & _LOW) - 1
-                if same_bytes(data, RECORD * other, data, RECORD * t, 32):
-                    twin_new[n_twins] = load_u32(data, RECORD * t + 32)
-                    twin_old[n_twins] = load_u32(data, RECORD * other + 32)
-                    n_twins += 1
-                    break
-            slot = (slot + 1) & mask
-        table[slot] = (tag << np.uint64(32)) | np.uint64(t + 1)
-    return n_twins
+def answer_inputs(found, records, outpoint, count, answer):
+    """For each outpoint of a piece: its transaction's row (MISS where there is none) and, above, vout.
+
+    `found` int64: which of the partition's `records` (uint8[T,36]) it is, -1 where none.
+    """
+    data, wanted = window_of(records), window_of(outpoint)
+    for i in range(count):
+        row = MISS if found[i] < 0 else np.uint64(load_u32(data, RECORD * found[i] + 32))
+        answer[i] = row | (np.uint64(load_u32(wanted, RECORD * i + 32)) << np.uint64(32))
 
 
 @njit(cache=True, nogil=True)
-def match_inputs(table, key, records, outpoints, count, answer):
-    """For each outpoint (36 bytes) of a piece: its transaction's row (MISS where there is none) and, above, vout."""
-    mask = table.size - 1
-    data, wanted, k0, k1 = window_of(records), window_of(outpoints), key[0], key[1]
-    for i in range(count):
-        if i + _AHEAD < count:
-            prefetch(table, np.int64(txid_hash(k0, k1, wanted, RECORD * (i + _AHEAD))) & mask)
-        h = txid_hash(k0, k1, wanted, RECORD * i)
-        tag, slot = h >> np.uint64(32), np.int64(h) & mask
-        row = MISS
-        while table[slot] != 0:
-            if table[slot] >> np.uint64(32) == tag:
-                t = np.int64(table[slot] & _LOW) - 1
-                if same_bytes(data, RECORD * t, wanted, RECORD * i, 32):
-                    row = np.uint64(load_u32(data, RECORD * t + 32))
-                    break
-            slot = (slot + 1) & mask
-        answer[i] = row | (np.uint64(load_u32(wanted, RECORD * i + 32)) << np.uint64(32))
+def _script_of(data, at, size):
+    """Where the payload of a script's record lies: (start, end); the end is beyond `size` where it isn't whole."""
+    length = fixed_length(load_u8(data, at))
+    if length:
+        return at + 1, at + 1 + length
+    if at + 3 > size:
+        return at, size + 1
+    return at + 3, at + 3 + (load_u8(data, at + 1) | load_u8(data, at + 2) << 8)
 
 
 @njit(cache=True, nogil=True)
@@ -179,23 +160,35 @@ def number_scripts(table, key, records, size, blob, blob_at, n_known, known_at, 
     partition's known scripts as records, script k at `known_at[k]`. Writes `local` uint32, with NEW set where the
     script is new. Returns (records done, bytes done, known scripts, end of the blob); it stops before a record that
     isn't whole, or before the table would be too full.
+
+    Memory is fetched in three stages: a record's slot, the place of the script that the slot names, its bytes.
     """
     mask = table.size - 1
     data, known, k0, k1 = window_of(records), window_of(blob), key[0], key[1]
+    hashes, ends = np.zeros(_RING, np.uint64), np.zeros(_RING, np.int64)
     at, done = 0, 0
-    while at < size:
-        kind = load_u8(data, at)
-        length = fixed_length(kind)
-        start = at + 1
-        if not length:
-            if at + 3 > size:
+    ahead, ahead_at = 0, 0
+    while done < local.size:
+        while ahead < done + 3 * _STAGE and ahead_at < size:
+            start, end = _script_of(data, ahead_at, size)
+            ends[ahead & (_RING - 1)] = end
+            if end > size:
+                ahead_at = size
                 break
-            length = load_u8(data, at + 1) | load_u8(data, at + 2) << 8
-            start = at + 3
-        end = start + length
-        if end > size or 3 * n_known > 2 * mask or done >= local.size or blob_at + (end - at) > blob.size:
+            h = script_hash(k0, k1, load_u8(data, ahead_at), data, start, end - start)
+            hashes[ahead & (_RING - 1)] = h
+            prefetch(table, np.int64(h) & mask)
+            ahead_at = end
+            ahead += 1
+        if done == ahead:  # no record is left that is whole
             break
-        h = script_hash(k0, k1, kind, data, start, length)
+        soon = min(done + 2 * _STAGE, ahead - 1) & (_RING - 1)
+        prefetch(known_at, max(0, np.int64(table[np.int64(hashes[soon]) & mask] & _LOW) - 1))
+        soon = min(done + _STAGE, ahead - 1) & (_RING - 1)
+        prefetch(known, known_at[max(0, np.int64(table[np.int64(hashes[soon]) & mask] & _LOW) - 1)])
+        h, end = hashes[done & (_RING - 1)], ends[done & (_RING - 1)]
+        if 3 * n_known > 2 * mask or blob_at + (end - at) > blob.size:
+            break
         tag, slot = h >> np.uint64(32), np.int64(h) & mask
         found = np.int64(-1)
         while table[slot] != 0:
@@ -225,15 +218,20 @@ def renumber(table, key, blob, n_known, known_at):
     """Enter a partition's known scripts into a larger table."""
     mask = table.size - 1
     data, k0, k1 = window_of(blob), key[0], key[1]
-    for k in range(n_known):
-        at = known_at[k]
-        kind = load_u8(data, at)
-        start = at + (1 if fixed_length(kind) else 3)
-        h = script_hash(k0, k1, kind, data, start, known_at[k + 1] - start)
-        slot = np.int64(h) & mask
-        while table[slot] != 0:
-            slot = (slot + 1) & mask
-        table[slot] = (h & ~_LOW) | np.uint64(k + 1)
+    hashes = np.empty(_RING, np.uint64)
+    for k in range(-_STAGE, n_known):
+        ahead = k + _STAGE
+        if ahead < n_known:
+            start, end = _script_of(data, known_at[ahead], known_at[ahead + 1])
+            h = script_hash(k0, k1, load_u8(data, known_at[ahead]), data, start, end - start)
+            hashes[ahead & (_RING - 1)] = h
+            prefetch(table, np.int64(h) & mask)
+        if k >= 0:
+            h = hashes[k & (_RING - 1)]
+            slot = np.int64(h) & mask
+            while table[slot] != 0:
+                slot = (slot + 1) & mask
+            table[slot] = (h & ~_LOW) | np.uint64(k + 1)
 
 
 # Replaying

@@ -8,8 +8,10 @@ from typing import BinaryIO
 import numpy as np
 
 from geldspur.errors import GeldspurError
+from geldspur.ledger.build import kernels as build
 from geldspur.ledger.build.partitions import kernels
 from geldspur.ledger.build.partitions.deal import path_of
+from geldspur.ledger.build.tables import TX_WORDS, empty_table
 from geldspur.ledger.columnfile import Array, write_at
 from geldspur.progress import Task
 
@@ -42,22 +44,28 @@ def match_inputs(folder: Path, key: Array, streams: Streams, threads: int, task:
     make_sparse(path, 8 * int(starts[-1]))
     twins: list[list[list[int]]] = [[] for _ in counts]
 
+    # The highest bits of the hash under `key` told the partition, and are the same for all of its transactions.
+    table_key = key[::-1].copy()
+
     def work(p: int) -> int:
-        records = np.fromfile(path_of(folder, "tx", p), np.uint8)
-        n = len(records) // kernels.RECORD
-        table = np.zeros(1 << max(8, int(n / _LOAD).bit_length()), np.uint64)
+        records = np.fromfile(path_of(folder, "tx", p), np.uint8).reshape(-1, kernels.RECORD)
+        n = len(records)
+        table = empty_table(int(n / _LOAD) + 1, TX_WORDS)
         new, old = np.empty(n, np.int64), np.empty(n, np.int64)
-        found = kernels.enter_txs(table, key, records, n, new, old)
-        twins[p] = [[int(a), int(b)] for a, b in zip(new[:found], old[:found], strict=True)]
-        answer = np.empty(_PIECE // kernels.RECORD, np.uint64)
+        count = build.insert_txids(table, table_key, records, 0, 0, n, new, old)
+        rows = records[:, 32:].copy().view("<u4").ravel() if count else np.empty(0, np.uint32)
+        twins[p] = [[int(rows[a]), int(rows[b])] for a, b in zip(new[:count], old[:count], strict=True)]
+        most = _PIECE // kernels.RECORD
+        outpoints = np.empty((most, kernels.RECORD), np.uint8)
+        found, answer = np.empty(most, np.int64), np.empty(most, np.uint64)
         at = 8 * int(starts[p])
         with path_of(folder, "in", p).open("rb") as source, path.open("r+b") as target:
-            while piece := source.read(len(answer) * kernels.RECORD):
-                count = len(piece) // kernels.RECORD
-                kernels.match_inputs(table, key, records, np.frombuffer(piece, np.uint8), count, answer)
+            while count := source.readinto(outpoints.data) // kernels.RECORD:
+                build.find_prevout_txs(table, table_key, 0, records, outpoints, count, found)
+                kernels.answer_inputs(found, records, outpoints, count, answer)
                 write_at(target.fileno(), path, answer[:count], at)
                 at += 8 * count
-        return len(records) + streams["in"][p]
+        return records.size + streams["in"][p]
 
     _in_parallel(work, len(counts), threads, task)
     return sorted(pair for pairs in twins for pair in pairs)
