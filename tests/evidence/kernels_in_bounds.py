@@ -13,6 +13,7 @@ import numpy as np
 
 from geldspur.evidence.media import pdq
 from geldspur.evidence.scan import kernels, lanes
+from geldspur.evidence.scan.ready import compile_kernels
 from geldspur.machinecode import MachineCode
 
 try:
@@ -135,6 +136,8 @@ def checked(code):
 
 def main():
     """Say what was seen; anything wrong ends it before."""
+    if not (pdq.CODE.fits() and lanes.CODE.fits()):
+        compile_kernels()  # elsewhere: what numba compiles for machine code here, it would use again without checks
     pdq.SMALLEST = 1
     by_machine_code = hashed()
     digested()
