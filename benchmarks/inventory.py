@@ -1,19 +1,15 @@
 """How fast a tree is inventoried, against hashdeep and against reading alone.
 
-python benchmarks/inventory.py [--work DIR] [--rounds N] [--files N] [--big MB] [--cold]
+python benchmarks/inventory.py [--work DIR] [--rounds N] [--files N] [--big MB] [--cold] [--rate 300M]
 
 `hashdeep -j2 -c md5,sha1,sha256 -r` and `geldspur evidence scan --no-fingerprints --workers 2` take turns over the same
 trees (small files of 200 kB, and one big file), from the page cache. Ours computes BLAKE3 besides, writes a database
 and a log, and starts its workers, all within the time. Digests are compared. CPU is user and system time of all
 processes. `cat` over the same files tells what reading alone takes.
 
-With --cold the files leave the page cache before each run, so that they come from the storage under --work. Linux holds
-a disk to 300 MB/s for the processes of a group (as root; 254:0 is the disk, see lsblk):
-
-    mkdir /sys/fs/cgroup/blkio/slow && cd /sys/fs/cgroup/blkio/slow
-    echo "254:0 300000000" > blkio.throttle.read_bps_device && echo $$ > cgroup.procs
-
-or, where groups are of version 2, `echo "254:0 rbps=300000000" > io.max` in a group of /sys/fs/cgroup.
+With --cold the files leave the page cache before each run, so that they come from the storage under --work (names and
+inodes stay known). With --rate 300M besides, Linux lets all three read that many bytes a second from its disk and no
+more, by a control group of their own (as root).
 """
 
 import argparse
@@ -25,8 +21,11 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from statistics import median
+
+from throttle import bytes_of, read_at_most
 
 PROGRAM = [sys.executable, "-c", "from geldspur.cli import main; main()"]
 SMALL = 200_000
@@ -101,7 +100,9 @@ def compare(name: str, tree: Path, work: Path, rounds: int, *, cold: bool) -> No
         print(f"  {who:9} {wall:7.2f} s wall {size / wall:7.0f} MB/s   {cpu:7.2f} s CPU {size / cpu:7.0f} MB/CPU-s")
     wall, cpu = (middle["hashdeep"][axis] / middle["geldspur"][axis] for axis in (0, 1))
     print(f"  hashdeep / geldspur: {wall:.2f} x wall, {cpu:.2f} x CPU")
-    print(f"  geldspur / read: {middle['geldspur'][0] / middle['read'][0]:.2f} x wall")
+    paired = [ours[0] / alone[0] for ours, alone in zip(times["geldspur"], times["read"], strict=True)]
+    print(f"  geldspur / read: {median(paired):.2f} x wall (median of {rounds} pairs, {min(paired):.2f} to "
+          f"{max(paired):.2f})")  # fmt: skip
 
 
 def main() -> None:
@@ -112,13 +113,16 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--big", type=int, default=1000, help="megabytes")
     parser.add_argument("--cold", action="store_true", help="read from the storage, not from the page cache")
+    parser.add_argument("--rate", type=bytes_of, help="bytes a second that the disk gives, e.g. 300M; implies --cold")
     wanted = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     shutil.rmtree(wanted.work, ignore_errors=True)
     wanted.work.mkdir(parents=True)
     try:
-        for name, tree in make_trees(wanted.work, wanted.files, wanted.big).items():
-            compare(name, tree, wanted.work, wanted.rounds, cold=wanted.cold)
+        trees = make_trees(wanted.work, wanted.files, wanted.big)
+        with read_at_most(wanted.rate, wanted.work) if wanted.rate else nullcontext():
+            for name, tree in trees.items():
+                compare(name, tree, wanted.work, wanted.rounds, cold=wanted.cold or wanted.rate is not None)
     finally:
         shutil.rmtree(wanted.work)
 

@@ -1,5 +1,6 @@
 """The `geldspur` program: its commands, and how errors end it."""
 
+import atexit
 import gc
 import json
 import sys
@@ -62,6 +63,7 @@ def main() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # a path that is no UTF-8 ends no command, and leaves its JSON valid
         sys.stdout.reconfigure(errors="backslashreplace")
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+    atexit.register(gc.freeze)  # the end of the process frees all modules anyway: no search for garbage in them
     try:
         app()
     except GeldspurError as error:

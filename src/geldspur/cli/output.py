@@ -1,6 +1,8 @@
 """How commands speak: JSON or text on standard output, progress on standard error."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
@@ -44,6 +46,8 @@ class _LateConsole:
 console = cast("Console", _LateConsole())
 console_err = cast("Console", _LateConsole(stderr=True))
 
+_FORCES = ("FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
+
 LedgerDir = Annotated[Path, typer.Option("--ledger", metavar="DIR", help="The ledger directory.")]
 ScanDir = Annotated[Path, typer.Argument(metavar="DIR", help="A scan directory.")]
 Memory = Annotated[
@@ -59,9 +63,18 @@ def say(text: str) -> None:
 
 def note(text: str) -> None:
     """Tell on standard error what the reader should mind; brackets in names are no markup."""
+    if not _may_be_watched():
+        print(f"note: {text}", file=sys.stderr)
+        return
     from rich.markup import escape
 
     console_err.print(f"[yellow]note:[/] {escape(text)}", soft_wrap=True)
+
+
+def _may_be_watched() -> bool:
+    """Is standard error a terminal, or does the environment make rich take it for one? Only then rich is worth its
+    import, a fortieth of a second."""
+    return sys.stderr.isatty() or any(name in os.environ for name in _FORCES)
 
 
 def tell_first_use(compiled: bool, how_long: str) -> None:
@@ -84,7 +97,7 @@ def show_json(content: Any) -> None:
 
 def progress(as_json: bool = False) -> Progress:
     """Bars with rate and ETA where a person watches, silence where not."""
-    return SILENT if as_json or not console_err.is_terminal else Bars()
+    return SILENT if as_json or not _may_be_watched() or not console_err.is_terminal else Bars()
 
 
 class _Bar:

@@ -2,6 +2,8 @@
 
 `seal` binds rows and log by a manifest, signed where a key is given; `verify` checks all of it again and, where the
 source is named, the files themselves. Verifying writes nothing.
+
+Every scan ends with a seal and passes this door: cryptography, X.509 and disk images are loaded by what needs them.
 """
 
 from geldspur.evidence.custody.checks import Check

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from geldspur.evidence.custody.checks import Check, judged, not_checked
 from geldspur.evidence.custody.seal import (
@@ -20,10 +20,12 @@ from geldspur.evidence.custody.seal import (
     state,
 )
 from geldspur.evidence.custody.tables import changed_since, schema_digest
-from geldspur.proof import manifest, signing
+from geldspur.proof import manifest
 from geldspur.proof.chainlog import breaks, canonical
-from geldspur.proof.keys import PublicKey
 from geldspur.wording import counted
+
+if TYPE_CHECKING:
+    from geldspur.proof.keys import PublicKey
 
 _RESEAL = "seal it again: geldspur evidence seal DIR"
 
@@ -151,8 +153,10 @@ def _log_file_fits(db: sqlite3.Connection, folder: Path, seq: int) -> bool:
         return False
 
 
-def check_signature(folder: Path, key: PublicKey | None) -> list[Check]:
+def check_signature(folder: Path, key: "PublicKey | None") -> list[Check]:
     """Whether the signature fits the manifest's bytes, and whether it is that of the key that the user names."""
+    from geldspur.proof import signing
+
     path = folder / SIGNATURE
     if not path.is_file():
         if key is not None:

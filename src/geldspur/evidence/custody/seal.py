@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from geldspur import __version__
 from geldspur.errors import GeldspurError, UsageError
@@ -28,9 +28,11 @@ from geldspur.evidence.custody.tables import (
     table_digests,
 )
 from geldspur.evidence.store import DATABASE, ScanStore
-from geldspur.proof import manifest, signing
+from geldspur.proof import manifest
 from geldspur.proof.chainlog import breaks
-from geldspur.proof.keys import PrivateKey
+
+if TYPE_CHECKING:
+    from geldspur.proof.keys import PrivateKey
 
 FORMAT = "geldspur evidence seal 1"
 LOG, MANIFEST, SIGNATURE = "log.jsonl", "manifest.json", "manifest.json.sig"
@@ -57,7 +59,7 @@ def sealed_files(folder: Path) -> list[str]:
     return [path.relative_to(folder).as_posix() for path in sorted(folder.glob("lists/*/manifest.json"))]
 
 
-def seal(store: ScanStore, key: PrivateKey | None = None) -> Sealed:
+def seal(store: ScanStore, key: "PrivateKey | None" = None) -> Sealed:
     """Write checkpoint, log and manifest, and sign with `key`; sealing what did not change writes the same bytes.
 
     Raises:
@@ -82,6 +84,8 @@ def seal(store: ScanStore, key: PrivateKey | None = None) -> Sealed:
     with replacing(path) as file:
         file.write(content)
     if key is not None:
+        from geldspur.proof import signing
+
         with replacing(store.folder / SIGNATURE) as file:
             file.write(signing.sign(content, signing.EVIDENCE, key))
     fingerprint = key.public.fingerprint if key else None

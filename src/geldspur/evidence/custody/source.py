@@ -15,7 +15,6 @@ from geldspur.errors import UsageError
 from geldspur.evidence.custody.checks import Check, judged, not_checked
 from geldspur.evidence.names import shown
 from geldspur.evidence.sources import Source, open_source
-from geldspur.evidence.sources.image import ImageSource
 from geldspur.progress import SILENT, Progress, Task
 from geldspur.wording import counted
 
@@ -62,6 +61,8 @@ def check_source(db: sqlite3.Connection, path: Path, sample: Sample, progress: P
 
 def _check_image(source: Source, sample: Sample, progress: Progress) -> list[Check]:
     """Whether an image still has the digests that were stored in it when it was acquired."""
+    from geldspur.evidence.sources.image import ImageSource
+
     if not isinstance(source, ImageSource):
         return []
     stored = sorted(name for name in source.describe() if "stored" in name)

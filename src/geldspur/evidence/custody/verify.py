@@ -4,13 +4,16 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from geldspur.errors import GeldspurError
-from geldspur.evidence.custody import chain, rows, stamps
+from geldspur.evidence.custody import chain, rows
 from geldspur.evidence.custody.checks import Check, not_checked, untouched
 from geldspur.evidence.custody.source import Sample, check_source
 from geldspur.progress import SILENT, Progress
-from geldspur.proof.keys import PublicKey
+
+if TYPE_CHECKING:
+    from geldspur.proof.keys import PublicKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Against:
     where the files are, and how many of them to read again. `report`: a report that was made of the scan.
     """
 
-    key: PublicKey | None = None
+    key: "PublicKey | None" = None
     authorities: bytes | None = None
     source: Path | None = None
     sample: Sample | None = None
@@ -54,7 +57,7 @@ def verify(folder: Path, against: Against | None = None, progress: Progress = SI
             *_guarded("log", lambda: chain.check_log(db)),
             *_guarded("manifest", lambda: chain.check_manifest(db, folder)),
             *_guarded("signature", lambda: chain.check_signature(folder, known.key)),
-            *_guarded("timestamps", lambda: stamps.check_timestamps(db, folder, known.authorities)),
+            *_guarded("timestamps", lambda: _timestamps(db, folder, known.authorities)),
             *_guarded("tables", lambda: chain.check_tables(db)),
             *_guarded("about", lambda: rows.check_about(db)),
             *_guarded("files", lambda: rows.check_files(db)),
@@ -67,6 +70,12 @@ def verify(folder: Path, against: Against | None = None, progress: Progress = SI
             *_guarded("source", lambda: _source(db, known, progress)),
         ]
     return Verdict(checks)
+
+
+def _timestamps(db: sqlite3.Connection, folder: Path, authorities: bytes | None) -> Check:
+    from geldspur.evidence.custody.stamps import check_timestamps
+
+    return check_timestamps(db, folder, authorities)
 
 
 def _report(db: sqlite3.Connection, folder: Path, report: Path | None) -> Check:

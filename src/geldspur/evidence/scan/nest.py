@@ -114,6 +114,7 @@ def parent_of_all() -> Iterator[None]:
 def main(descriptor: int) -> None:
     """Load, and fork a worker whenever the scan asks for one, until it closes its end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scan, which then ends us
+    gc.disable()  # what is loaded here stays; a worker looks for garbage again
     control = socket.socket(fileno=descriptor)
     module: ModuleType | None = None
     problem: str | None = None
@@ -159,6 +160,7 @@ def _fork(make_handler: Callable[[Any], Handler], context: Any, control: socket.
         middle = os.getpid()
         if os.fork():
             os._exit(0)
+        gc.enable()
         control.close()
         while os.getppid() == middle:
             time.sleep(0.0005)

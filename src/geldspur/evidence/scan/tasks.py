@@ -8,6 +8,7 @@ from typing import Any, BinaryIO, cast
 
 from geldspur.evidence.media import confine, maybe_media
 from geldspur.evidence.model import Digests, MediaResult
+from geldspur.evidence.scan.ahead import Ahead
 from geldspur.evidence.scan.digests import HEAD, LARGE, OneByOne, Reader, Shas, difference, digest_file
 from geldspur.evidence.scan.heard import Heard
 from geldspur.evidence.scan.messages import (
@@ -86,15 +87,20 @@ class _Handler:
         return count
 
     def _digests(self, task: DigestTask) -> list[Outcome]:
+        with Ahead(task.jobs, lambda job: self._source.open(job.path, job.place)) as ahead:
+            return self._digests_of(task, ahead.next if self._source.kind == "folder" else None)
+
+    def _digests_of(self, task: DigestTask, following: Callable[[], BinaryIO] | None) -> list[Outcome]:
+        """`following` opens the jobs one by one where that may be done in advance: images read by themselves."""
         lanes = self._lanes
         if lanes is None or not lanes.pay([job.size for job in task.jobs if job.size and job.size < LARGE]):
-            return [self._digest(job) for job in task.jobs]
+            return [self._digest(job, following) for job in task.jobs]
         lanes.clear()
         outcomes: list[Outcome] = []
         open_md5: dict[int, tuple[int, int]] = {}  # of the outcomes by number: where the content lies
         for number, job in enumerate(task.jobs):
             place = lanes.room(job.size) if job.size is not None and job.size < LARGE else None
-            outcomes.append(self._digest(job, place[1] if place else None))
+            outcomes.append(self._digest(job, following, place[1] if place else None))
             if place and (digests := outcomes[-1].digests) is not None:
                 open_md5[number] = place[0], digests.size
         for number, md5 in zip(open_md5, lanes.md5(list(open_md5.values())), strict=True):
@@ -104,8 +110,9 @@ class _Handler:
             outcomes[number] = outcomes[number]._replace(digests=whole)
         return outcomes
 
-    def _digest(self, job: Job, room: memoryview | None = None) -> Outcome:
-        outcome, head = digest_file(lambda: self._source.open(job.path, job.place), job, self._reader, room)
+    def _digest(self, job: Job, following: Callable[[], BinaryIO] | None, room: memoryview | None = None) -> Outcome:
+        open_stream = following or (lambda: self._source.open(job.path, job.place))
+        outcome, head = digest_file(open_stream, job, self._reader, room)
         if outcome.digests is None:
             return outcome
         return outcome._replace(archive=is_archive(head), media=self._maybe_media(head, job.path))
