@@ -17,7 +17,7 @@ def check_out(out: Path, scan: Path, about: Mapping[str, str], *, what: str, for
     Raises:
         UsageError: `out` lies in the source, lies in or holds the scan directory, or holds something else.
     """
-    source, real = _source(about), out.resolve()
+    source, real = source_of(about), out.resolve()
     if source is not None and source.is_dir() and lies_within(out, source):
         wrong = f"the {what} would lie inside the source"
     elif scan.resolve().is_relative_to(real) or real.is_relative_to(scan.resolve()):
@@ -31,7 +31,7 @@ def check_out(out: Path, scan: Path, about: Mapping[str, str], *, what: str, for
     raise UsageError(wrong, where=str(out), todo="name a new folder outside the source")
 
 
-def _source(about: Mapping[str, str]) -> Path | None:
+def source_of(about: Mapping[str, str]) -> Path | None:
     """Where the source was, by its bytes where the scan recorded them: `source` is made to be read."""
     told = json.loads(about.get("describe", "{}")).get("path_hex")
     if told:
