@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geldspur.errors import UsageError
-from geldspur.ledger.columns import staging, write_json
+from geldspur.ledger.columns import coherent, staging, write_json
 from geldspur.ledger.exported import FORMAT, SCHEMA, is_export
 from geldspur.ledger.store import Ledger
 from geldspur.ledger.tables import TABLES, Made, Table, rows_of
@@ -46,7 +46,7 @@ def export_parquet(
         raise UsageError(f"{folder} exists and is not an export", todo="choose an empty or new folder")
     rows: dict[str, int] = {}
     size: dict[str, int] = {}
-    with staging(folder) as work:
+    with staging(folder) as work, coherent(ledger.folder):
         for table in chosen:
             file = work / f"{table.name}.parquet"
             rows[table.name] = _write(ledger, table, file, progress)
