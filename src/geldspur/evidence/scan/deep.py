@@ -106,7 +106,8 @@ def _whereabouts(store: ScanStore, entry: int) -> tuple[bytes, dict[str, int | s
 
     path, ordinal, place, parent = _row(store, entry)
     outer_path, outer_place = path, place
-    while parent is not None:
+    while parent is not None and parent < entry:  # an archive's row is older than its members'
+        entry = parent
         outer_path, _, outer_place, parent = _row(store, parent)
     member = (path[len(outer_path) + 1 :], ordinal) if outer_path != path else None
     return outer_path, json.loads(outer_place), member
