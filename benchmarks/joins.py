@@ -24,7 +24,7 @@ import pyarrow as pa
 from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger import Ledger
 from geldspur.ledger.build import kernels
-from geldspur.ledger.build.tables import LOAD
+from geldspur.ledger.build.tables import LOAD, SCRIPT_WORDS, TX_WORDS, empty_table
 
 BATCH = 1 << 15  # about what four megabytes of blocks hold
 T = TypeVar("T")
@@ -55,18 +55,18 @@ def outpoints(ledger: Ledger) -> tuple[np.ndarray, np.ndarray]:
 
 def our_links(ledger: Ledger, named: np.ndarray) -> np.ndarray:
     """The output row of each outpoint."""
-    table, key = np.zeros(int(ledger.n_txs / LOAD), np.uint64), np.array([11, 13], np.uint64)
+    table, key = empty_table(int(ledger.n_txs / LOAD), TX_WORDS), np.array([11, 13], np.uint64)
     ids = np.ascontiguousarray(ledger.tx_id)
-    hashes, new, old = np.empty(BATCH, np.uint64), np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
+    new, old = np.empty(BATCH, np.int64), np.empty(BATCH, np.int64)
     for first in range(0, len(ids), BATCH):
         end = min(first + BATCH, len(ids))
-        kernels.insert_txids(table, key, ids, 0, first, end, new, old, hashes)
+        kernels.insert_txids(table, key, ids, 0, first, end, new, old)
     found, prevout = np.empty(BATCH, np.int64), np.empty(len(named), ledger.in_prevout.dtype)
     none = np.empty(0, np.int64)
     for first in range(0, len(named), BATCH):
         piece = named[first : first + BATCH]
         count = len(piece)
-        kernels.find_prevout_txs(table, key, 0, ids, piece, count, hashes, found)
+        kernels.find_prevout_txs(table, key, 0, ids, piece, count, found)
         whole = np.array([0, count], np.int64)  # as if one later transaction spent them all
         fault, _ = kernels.link_inputs(
             found[:count], piece, whole, len(ids), 1, ledger.tx_out, none, none, 0, 0, prevout[first:]
@@ -98,7 +98,7 @@ def scripts(ledger: Ledger) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndar
 def our_ids(ledger: Ledger, types: np.ndarray, length: np.ndarray, payload: np.ndarray) -> np.ndarray:
     """The id of each output's script, in order of first appearance."""
     n = ledger.n_scripts
-    table, key = np.zeros(2 * int(n / LOAD), np.uint64), np.array([17, 19], np.uint64)
+    table, key = empty_table(int(n / LOAD), SCRIPT_WORDS), np.array([17, 19], np.uint64)
     blob = np.empty(len(ledger.script_payload) + SLACK, np.uint8)
     new_kind, new_at, new_output = np.empty(BATCH, np.uint8), np.empty(BATCH + 1, np.int64), np.empty(BATCH, np.int64)
     ids = np.empty(len(types), np.uint32)

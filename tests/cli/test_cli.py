@@ -138,6 +138,26 @@ def test_every_command_explains_itself_with_an_example():
             assert "Example:" in text, name
 
 
+def groups(group, path=""):
+    yield path, group
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from groups(command, f"{path} {name}")
+
+
+def test_every_argument_and_option_is_explained_and_every_group_has_an_example():
+    root = typer.main.get_command(app)
+    for path, command in commands(root):
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), (path, parameter.name)
+            shown = parameter.make_metavar(typer.Context(command))
+            assert "range" not in shown, (path, parameter.name, shown)
+            if parameter.param_type_name == "argument":
+                assert "".join(c for c in shown if c.isalpha()).lower() != shown, (path, parameter.name, shown)
+    for path, group in groups(root):
+        assert group.epilog, path
+
+
 def test_look_ups_do_not_load_the_compiler(ledger):
     code = (
         "import sys; from geldspur.ledger import Ledger; from geldspur.ledger.views import block_view; "

@@ -37,6 +37,18 @@ def timestamps_of(scan, *more, code=0) -> tuple[str, str]:
     return next((check["state"], check["words"]) for check in told["checks"] if check["name"] == "timestamps")
 
 
+def test_a_request_after_a_signature_says_that_the_signature_stands(scan, tmp_path):
+    key, secret = tmp_path / "key.pem", tmp_path / "secret"
+    secret.write_text("correct horse battery staple\n")
+    made = CliRunner().invoke(app, ["keys", "make", "--out", str(key), "--passphrase-file", str(secret)])
+    assert made.exit_code == 0, made.output
+    assert "not signed" in run("seal", scan)
+    assert "signed by" in run("seal", scan, "--key", key, "--passphrase-file", secret)
+    told = run("seal", scan, "--timestamp-request", tmp_path / "out.tsq")
+    assert "the signature that it has stands" in told
+    assert "not signed" not in told
+
+
 def test_a_request_is_carried_out_and_the_answer_back(scan, authority, tmp_path):
     run("seal", scan, "--timestamp-request", tmp_path / "out.tsq")
     (tmp_path / "in.tsr").write_bytes(authority.answer((tmp_path / "out.tsq").read_bytes(), unsorted=True))

@@ -19,7 +19,6 @@ from pypdf import PdfReader
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.names import raw, shown
 from geldspur.evidence.report import write_report
-from geldspur.evidence.report.rows import utc
 from geldspur.evidence.store import DATABASE, open_to_read, open_to_write
 
 NAMES = {
@@ -46,6 +45,16 @@ def table(folder, name):
 
 def pdf_text(folder):
     return "\n".join(page.extract_text() for page in PdfReader(folder / "report.pdf").pages)
+
+
+def test_the_shares_of_a_level_row_are_shares_of_its_sum(made):
+    folder, _, _ = made
+    text = " ".join(pdf_text(folder / "out").split())
+    row = text.partition("Files by name ")[2].split()[:20]
+    shares = [float(row[at - 1]) for at, word in enumerate(row) if word == "%"][:5]
+    assert len(shares) == 5
+    assert sum(shares) == pytest.approx(100, abs=0.3)
+    assert '"filesystem"' not in text  # what the scan recorded as JSON is told in words
 
 
 @pytest.mark.assertion(
@@ -270,15 +279,6 @@ def test_the_report_goes_to_a_place_of_its_own(tmp_path):
     assert not (tmp_path / "out").exists()
     assert list(source.iterdir()) == []
     assert (tmp_path / "photos" / "a.txt").read_text() == "kept"
-
-
-def test_times_keep_their_places_and_leave_no_calendar():
-    assert utc(1_700_000_000_000_000_000) == "2023-11-14T22:13:20Z"
-    assert utc(1_700_000_000_120_000_000) == "2023-11-14T22:13:20.120Z"
-    assert utc(1_700_000_000_000_000_001) == "2023-11-14T22:13:20.000000001Z"
-    assert utc(-1) == "1969-12-31T23:59:59.999999999Z"
-    assert utc(None) is None
-    assert "out of the calendar" in str(utc(2**63 * 1000))
 
 
 def test_the_command_prints_the_chain(made, tmp_path):

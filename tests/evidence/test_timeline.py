@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from geldspur.cli.app import app
 from geldspur.errors import UsageError
 from geldspur.evidence.timeline.bins import span, span_of
-from geldspur.evidence.timeline.events import SECOND, from_utc, utc
+from geldspur.evidence.timeline.events import SECOND, from_utc
 from geldspur.evidence.timeline.filetimes import why_implausible
+from geldspur.evidence.timeline.picture import Series, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -193,6 +194,13 @@ def test_a_folder_without_leads_is_wrong_use(made):
     assert not (made / "no").exists()
 
 
+def test_a_panel_without_a_bar_says_so():
+    drawn = span(datetime(2021, 6, 1, tzinfo=UTC), datetime(2021, 6, 20, tzinfo=UTC))
+    bars = [0] * (len(drawn.borders) - 1)
+    picture = draw(drawn, Series("file", bars, 0, 6), [Series("payment", [1, *bars[1:]], 0, 0)], [])
+    assert picture.count("none in this span") == 1
+
+
 @pytest.mark.parametrize(
     ("first", "last", "unit"),
     [
@@ -220,9 +228,3 @@ def test_files_of_decades_do_not_flatten_the_months_of_the_money():
     assert drawn.borders[0] >= datetime(2021, 5, 12, tzinfo=UTC) and drawn.borders[-1] >= datetime(
         2021, 6, 20, tzinfo=UTC
     )
-
-
-def test_times_are_told_to_the_nanosecond_and_back():
-    assert utc(1_623_664_800_123_456_789) == "2021-06-14T10:00:00.123456789Z"
-    assert utc(-1) == "1969-12-31T23:59:59.999999999Z"
-    assert utc(10**30).endswith("s from 1970")

@@ -9,6 +9,7 @@ from geldspur.errors import GeldspurError, UsageError
 from geldspur.leads import read_leads_dir, run_leads
 from geldspur.leads.schema import Band
 from geldspur.rules import RULES
+from geldspur.wording import counted
 
 
 def site_file(path, lines):
@@ -66,6 +67,12 @@ def test_every_inference_cites_a_rule_with_its_rate(embedded):
 def test_no_lead_is_without_other_explanations(embedded):
     for lead in embedded.leads.leads:
         assert {"seller", "collaborative", "stale-tag", "chance"} <= {e.id for e in lead.explanations}
+    assert embedded.leads.cashouts
+    for cashout in embedded.leads.cashouts:
+        assert {"paid-person", "collaborative", "stale-tag", "chance"} <= {e.id for e in cashout.explanations}
+        told = " ".join(e.text + e.finding for e in cashout.explanations)
+        assert "purchase" not in told
+        assert "towards the site" not in told
 
 
 def test_a_lead_names_no_service_where_the_money_passed_a_coinjoin(embedded):
@@ -167,10 +174,13 @@ def test_something_else_at_out_is_never_replaced(embedded, tmp_path):
 
 
 def test_a_lead_says_that_all_of_the_money_came_from_one_service_only_where_it_did(embedded):
-    claim = RULES["sole-source"].states
-    said = [lead for lead in embedded.leads.leads if claim in [s.text for s in lead.statements]]
+    said = [lead for lead in embedded.leads.leads if any("came from one service" in s.text for s in lead.statements)]
     assert said
+    assert max(lead.source.hops for lead in said) > 4
     for lead in said:
+        assert lead.source.hops is not None
+        length = f"{counted(lead.source.hops, 'transaction')} after the withdrawal, the payment included"
+        assert any(length in s.text for s in lead.statements)
         assert lead.confidence.band == Band.MODERATE
         assert not [origin for origin in lead.alternatives if origin.service not in (None, lead.source.service)]
 

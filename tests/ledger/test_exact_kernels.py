@@ -7,6 +7,7 @@ from geldspur.bitcoin.kernels import SLACK
 from geldspur.ledger import keyedhash
 from geldspur.ledger.build import kernels
 from geldspur.ledger.build.partitions import kernels as partitions
+from geldspur.ledger.build.tables import SCRIPT_WORDS, TX_WORDS, empty_table
 from geldspur.ledger.lookup import kernels as lookup
 from geldspur.ledger.lookup.make import Primary, make_run
 from geldspur.ledger.lookup.open import open_run
@@ -37,11 +38,10 @@ def outpoints(ids, vouts=None):
 
 def entered(ids):
     """A table of transactions, and the twins met."""
-    table = np.zeros(SLOTS, np.uint64)
+    table = empty_table(SLOTS, TX_WORDS)
     n = len(ids)
     new, old = np.empty(n, np.int64), np.empty(n, np.int64)
-    hashes = np.empty(n, np.uint64)
-    twins = kernels.insert_txids(table, KEYS, ids, 0, 0, n, new, old, hashes)
+    twins = kernels.insert_txids(table, KEYS, ids, 0, 0, n, new, old)
     return table, list(zip(new[:twins].tolist(), old[:twins].tolist(), strict=True))
 
 
@@ -56,8 +56,8 @@ def test_txids_that_share_their_start_are_told_apart(shared):
     strange = txids(31)[:200] ^ np.uint8(0x80 if shared != 31 else 0)
     strange[:, 20] = 99
     wanted = outpoints(np.vstack([ids[order], strange]))
-    found, hashes = np.empty(len(wanted), np.int64), np.empty(len(wanted), np.uint64)
-    kernels.find_prevout_txs(table, KEYS, 0, ids, wanted, len(wanted), hashes, found)
+    found = np.empty(len(wanted), np.int64)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, wanted, len(wanted), found)
     assert found[: len(ids)].tolist() == order.tolist()
     assert set(found[len(ids) :].tolist()) == {-1}
 
@@ -67,8 +67,8 @@ def test_a_table_that_is_nearly_full_goes_round_its_end():
     table, _ = entered(ids)
     assert np.count_nonzero(table) == SLOTS - 1
     wanted = outpoints(ids)
-    found, hashes = np.empty(len(ids), np.int64), np.empty(len(ids), np.uint64)
-    kernels.find_prevout_txs(table, KEYS, 0, ids, wanted, len(ids), hashes, found)
+    found = np.empty(len(ids), np.int64)
+    kernels.find_prevout_txs(table, KEYS, 0, ids, wanted, len(ids), found)
     assert found.tolist() == list(range(SLOTS - 1))
 
 
@@ -140,7 +140,8 @@ def assign(payloads, kinds, table=None, older=(), known=b"", n_known=0):
     new_type, new_at, new_output = np.empty(n, np.uint8), np.empty(n + 1, np.int64), np.empty(n, np.int64)
     payload, ids = np.empty(len(data) + SLACK, np.uint8), np.empty(n, np.uint32)
     new = kernels.assign_scripts(
-        np.zeros(2 * SLOTS, np.uint64) if table is None else table, KEYS, np.array(kinds, np.uint8), at, length, buf, n,
+        empty_table(SLOTS, SCRIPT_WORDS) if table is None else table, KEYS,
+        np.array(kinds, np.uint8), at, length, buf, n,
         np.array(older, np.int64), np.frombuffer(known + bytes(8), np.uint8).copy(), len(known), n_known,
         new_type, new_at, payload, new_output, ids,
     )  # fmt: skip
@@ -152,10 +153,10 @@ def test_scripts_of_one_hash_are_told_apart():
     made = colliding_payloads()
     ids, new = assign([*made, *reversed(made)], [5] * 6)
     assert (ids, new) == ([0, 1, 2, 2, 1, 0], made)
-    table = np.zeros(2 * SLOTS, np.uint64)
+    table = empty_table(SLOTS, SCRIPT_WORDS)
     assign(made[:2], [5, 5], table)
     assert assign(made, [5] * 3, table, known=b"".join(made[:2]), n_known=2) == ([0, 1, 2], made[2:])
-    again = np.zeros(2 * SLOTS, np.uint64)
+    again = empty_table(SLOTS, SCRIPT_WORDS)
     at = 32 * np.arange(3)
     kernels.insert_scripts(again, KEYS, np.full(2, 5, np.uint8), at, np.frombuffer(b"".join(made[:2]), np.uint8), 0, 2)
     assert assign(made, [5] * 3, again, known=b"".join(made[:2]), n_known=2) == ([0, 1, 2], made[2:])

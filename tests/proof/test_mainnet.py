@@ -11,8 +11,8 @@ import tiny_rows
 from geldspur.bitcoin.addresses import encode
 from geldspur.bitcoin.networks import MAINNET
 from geldspur.bitcoin.scripts import classify
-from geldspur.ledger import utc
 from geldspur.proof import verifier
+from geldspur.times import utc
 from tiny_chain import read_block
 
 FIRST, LAST = 367_238, 367_240

@@ -11,7 +11,7 @@ from geldspur.accuracy.fixture import INTRODUCTION, unpack_case
 from geldspur.accuracy.inputs import write_inputs
 from geldspur.accuracy.score import score
 from geldspur.accuracy.steps import Clock, make_room
-from geldspur.accuracy.summary import DemoResult, Sealed, summary
+from geldspur.accuracy.summary import DemoResult, Sealed, closing, summary
 from geldspur.leads import run_leads
 from geldspur.leads.packages import current_state, package
 from geldspur.ledger import Ledger, index
@@ -69,6 +69,7 @@ def run_demo(out: Path, progress: Progress = SILENT, console: Console | None = N
         seconds=clock.seconds,
     )
     console.print(summary(result))
+    console.print(closing(result), soft_wrap=True)
     return result
 
 

@@ -20,6 +20,7 @@ from geldspur.leads.schema import Band, Cashout, Lead, Payout
 from geldspur.ledger import IndexReport
 from geldspur.tags import AddReport
 from geldspur.wallets import WalletsReport
+from geldspur.wording import counted
 
 _Row = TypeVar("_Row", Lead, Cashout)
 
@@ -99,7 +100,6 @@ def summary(result: DemoResult) -> RenderableType:
         _section("Compared with the truth of this synthetic case", headline(result.score)),
         Text(),
         Text(STANDING, style="dim"),
-        _closing(result),
     )
 
 
@@ -111,20 +111,20 @@ def _facts(result: DemoResult) -> RenderableType:
     grid.add_row(
         "ledger",
         f"{index.blocks:,} blocks, {index.transactions:,} transactions, {index.outputs:,} outputs; "
-        f"{_counted(index.stale, 'stale block')} aside",
+        f"{counted(index.stale, 'stale block')} aside",
     )
     grid.add_row("tip", f"{index.tip_height:,} · {index.tip_hash[:16]}… · {found.manifest.ledger.tip_time}")
-    known = _counted(result.tags.total_tags, "known address", "known addresses")
-    grid.add_row("tags", f"{known} of {_counted(result.tags.total_actors, 'service')}")
+    known = counted(result.tags.total_tags, "known address", "known addresses")
+    grid.add_row("tags", f"{known} of {counted(result.tags.total_actors, 'service')}")
     refused = ", ".join(
-        _counted(wallets.verdicts[label], name) for label, name in _REFUSED.items() if wallets.verdicts.get(label)
+        counted(wallets.verdicts[label], name) for label, name in _REFUSED.items() if wallets.verdicts.get(label)
     )
     grid.add_row("wallets", f"{wallets.joins:,} joins make {wallets.joined_wallets:,} wallets")
     grid.add_row("", f"refused to join: {refused or 'nothing'}")
     paid = [lead.payment for lead in found.leads]
     grid.add_row(
         "site",
-        f"{_counted(len(paid), 'payment')}, {_btc(p.value_sat for p in paid)} BTC, "
+        f"{counted(len(paid), 'payment')}, {_btc(p.value_sat for p in paid)} BTC, "
         f"to {found.coverage.paid} of {found.coverage.addresses} addresses",
     )
     if paid:
@@ -165,7 +165,7 @@ def _sources(leads: Sequence[Lead]) -> RenderableType:
     number, btc = _sum(leads)
     ways = Counter(_way(lead) for group in named.values() for lead in group)
     table.add_row("all", "", number, "", btc, *(_number(ways[way]) for way in _WAYS), style="dim")
-    note = "direct: the exchange's own wallet pays (strong); others: inferences (moderate)"
+    note = "direct: a wallet attributed to the service pays (strong)\nthe others: inferences (moderate)"
     return Group(table, Text(note, style="dim"))
 
 
@@ -212,7 +212,8 @@ def _packages(packages: Sequence[Sealed]) -> RenderableType:
     return table
 
 
-def _closing(result: DemoResult) -> Text:
+def closing(result: DemoResult) -> Text:
+    """What to read first. To be printed without wrapping: a path in two pieces can't be copied."""
     seconds = sum(result.seconds.values())
     report = result.out / "leads" / "report.pdf"
     return Text(f"{seconds:.1f} s in all. Everything lies in {result.out}/; read {report} first.", style="dim")
@@ -256,7 +257,3 @@ def _span(numbers: Sequence[int]) -> str:
 def _period(times: Iterable[str]) -> str:
     days = sorted(time[:10] for time in times)
     return f"{days[0]} to {days[-1]}"
-
-
-def _counted(n: int, one: str, many: str | None = None) -> str:
-    return f"{n:,} {one if n == 1 else many or one + 's'}"

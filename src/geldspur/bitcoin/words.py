@@ -20,7 +20,7 @@ from numba.extending import intrinsic, overload
 _CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
 
 
-def _byte_pointer(context, builder, array_type, array, at):
+def byte_pointer(context, builder, array_type, array, at):
     """A pointer to byte `at` of a contiguous array or window."""
     if isinstance(array_type, types.BaseTuple):
         return builder.inttoptr(builder.add(builder.extract_value(array, 0), at), cgutils.voidptr_t)
@@ -37,7 +37,7 @@ def _loader(bits: int):
     @intrinsic  # type: ignore[operator]
     def load(typingctx, array, at):
         def codegen(context, builder, signature, args):
-            pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+            pointer = byte_pointer(context, builder, signature.args[0], args[0], args[1])
             word = builder.load(builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1)
             return word
 
@@ -53,7 +53,7 @@ def _storer(bits: int):
     @intrinsic
     def store(typingctx, array, at, value):
         def codegen(context, builder, signature, args):
-            pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+            pointer = byte_pointer(context, builder, signature.args[0], args[0], args[1])
             builder.store(args[2], builder.bitcast(pointer, ir.IntType(bits).as_pointer()), align=1)
             return context.get_dummy_value()
 
@@ -68,8 +68,8 @@ _store_u8, _store_u32, _store_u64 = _storer(8), _storer(32), _storer(64)
 @intrinsic
 def _copy(typingctx, target, target_at, source, source_at, count):
     def codegen(context, builder, signature, args):
-        to = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
-        of = _byte_pointer(context, builder, signature.args[2], args[2], args[3])
+        to = byte_pointer(context, builder, signature.args[0], args[0], args[1])
+        of = byte_pointer(context, builder, signature.args[2], args[2], args[3])
         cgutils.raw_memcpy(builder, to, of, args[4], 1)
         return context.get_dummy_value()
 
@@ -83,7 +83,7 @@ def prefetch(typingctx, array, index):
     def codegen(context, builder, signature, args):
         at = context.cast(builder, args[1], signature.args[1], types.int64)
         if isinstance(signature.args[0], types.BaseTuple):
-            pointer = _byte_pointer(context, builder, signature.args[0], args[0], at)
+            pointer = byte_pointer(context, builder, signature.args[0], args[0], at)
         else:
             made = context.make_array(signature.args[0])(context, builder, args[0])
             pointer = builder.bitcast(builder.gep(made.data, [at]), cgutils.voidptr_t)
@@ -99,7 +99,7 @@ def prefetch(typingctx, array, index):
 @intrinsic
 def _address(typingctx, array, at):
     def codegen(context, builder, signature, args):
-        pointer = _byte_pointer(context, builder, signature.args[0], args[0], args[1])
+        pointer = byte_pointer(context, builder, signature.args[0], args[0], args[1])
         return builder.ptrtoint(pointer, ir.IntType(64))
 
     return types.int64(array, types.int64), codegen
@@ -117,7 +117,8 @@ def _choose_bytes_of(array):
 
 
 @njit(inline="always")
-def _check(array, at, count):
+def check(array, at, count):
+    """Look at bounds, where NUMBA_BOUNDSCHECK asks for it: do `count` bytes at byte `at` lie in the array?"""
     if _CHECKED and (at < 0 or count < 0 or at + count > _bytes_of(array)):
         raise IndexError("a kernel reached beyond its array")
 
@@ -125,7 +126,7 @@ def _check(array, at, count):
 @njit(cache=True)
 def address_of(array, at, count):
     """Address of the `count` bytes at byte `at` of a contiguous array."""
-    _check(array, at, count)
+    check(array, at, count)
     return _address(array, np.int64(at))
 
 
@@ -138,50 +139,50 @@ def window_of(array):
 @njit(cache=True)
 def load_u8(array, at):
     """The byte at `at`, as int64, without numba's care for negative indices."""
-    _check(array, at, 1)
+    check(array, at, 1)
     return np.int64(_load_u8(array, np.int64(at)))
 
 
 @njit(cache=True)
 def load_u32(array, at):
     """The little-endian 32-bit word at byte `at` of a contiguous array."""
-    _check(array, at, 4)
+    check(array, at, 4)
     return _load_u32(array, np.int64(at))
 
 
 @njit(cache=True)
 def load_u64(array, at):
     """The little-endian 64-bit word at byte `at` of a contiguous array."""
-    _check(array, at, 8)
+    check(array, at, 8)
     return _load_u64(array, np.int64(at))
 
 
 @njit(cache=True)
 def store_u8(array, at, value):
     """Write a byte at byte `at` of a contiguous array."""
-    _check(array, at, 1)
+    check(array, at, 1)
     _store_u8(array, np.int64(at), np.uint8(value))
 
 
 @njit(cache=True)
 def store_u32(array, at, value):
     """Write a little-endian 32-bit word at byte `at` of a contiguous array."""
-    _check(array, at, 4)
+    check(array, at, 4)
     _store_u32(array, np.int64(at), np.uint32(value))
 
 
 @njit(cache=True)
 def store_u64(array, at, value):
     """Write a little-endian 64-bit word at byte `at` of a contiguous array."""
-    _check(array, at, 8)
+    check(array, at, 8)
     _store_u64(array, np.int64(at), np.uint64(value))
 
 
 @njit(cache=True)
 def copy_bytes(target, target_at, source, source_at, count):
     """Copy `count` bytes between contiguous arrays; offsets are in bytes."""
-    _check(target, target_at, count)
-    _check(source, source_at, count)
+    check(target, target_at, count)
+    check(source, source_at, count)
     _copy(target, np.int64(target_at), source, np.int64(source_at), np.int64(count))
 
 
@@ -194,8 +195,8 @@ def _differ(a, a_at, b, b_at):
 @njit(cache=True)
 def same_bytes(a, a_at, b, b_at, count):
     """Are `count` bytes of two contiguous arrays equal? Offsets are in bytes."""
-    _check(a, a_at, count)
-    _check(b, b_at, count)
+    check(a, a_at, count)
+    check(b, b_at, count)
     if 16 <= count <= 32:
         # All at once: words from the front and from the back overlap, and nothing is left to be mispredicted.
         front = _differ(a, a_at, b, b_at) | _differ(a, a_at + 8, b, b_at + 8)

@@ -79,7 +79,9 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(1)
     except OSError as error:
-        _report(GeldspurError(f"{error.strerror or error}", where=str(error.filename) if error.filename else None))
+        where = str(error.filename) if error.filename else None
+        todo = "check the path, and whether you may read and write there" if where else None
+        _report(GeldspurError(f"{error.strerror or error}", where=where, todo=todo))
         sys.exit(1)
 
 

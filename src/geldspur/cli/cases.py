@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from geldspur.cli.output import Json, console, progress, show_json
+from geldspur.cli.output import Json, console, progress, show_json, tell_first_use
 
 
 def register(app: typer.Typer) -> None:
@@ -21,8 +21,11 @@ def demo(
     """Run the whole job on the embedded case, and compare the result with the case's truth."""
     from rich.console import Console
 
+    from geldspur import kernelcache
     from geldspur.accuracy.demo import run_demo
 
+    if not as_json:
+        tell_first_use(kernelcache.is_warm(), "up to a minute")
     shown = Console(stderr=True, highlight=False, quiet=as_json) if as_json else console
     result = run_demo(out, progress(as_json), shown)
     if as_json:
@@ -32,7 +35,7 @@ def demo(
 
 
 def accuracy(
-    case: Annotated[Path, typer.Argument(help="An unpacked case: blocks/ and truth/.")],
+    case: Annotated[Path, typer.Argument(metavar="CASE", help="An unpacked case: blocks/ and truth/.")],
     leads: Annotated[Path, typer.Option(metavar="DIR", help="The leads made from it.")],
     rates: Annotated[
         Path | None, typer.Option(metavar="FILE.json", help="Also write each rule's measured rate.")

@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    target: Annotated[Path, typer.Argument(help="The file or folder to write.")],
+    target: Annotated[Path, typer.Argument(metavar="TARGET", help="The file or folder to write.")],
     ledger: LedgerDir,
     headers: Annotated[
         bool, typer.Option("--headers", help="Write the chain of block headers, 80 bytes each, to a file.")
@@ -75,7 +75,8 @@ def sql(
         typer.Option(metavar="DIR", help="An export of the ledger to ask, instead of the one kept with it."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, help=f"Print at most this many rows; {_SHOWN} unless --json or --csv.")
+        int | None,
+        typer.Option(min=1, metavar="N", help=f"Print at most this many rows; {_SHOWN} unless --json or --csv."),
     ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=0.001, metavar="SECONDS", help="Give up after this time.")
@@ -91,7 +92,7 @@ def sql(
     if question is None or ledger is None:
         raise UsageError("a question needs a SELECT and --ledger", todo="see the tables with: geldspur sql --tables")
     if csv and as_json:
-        raise UsageError("--csv and --json exclude each other")
+        raise UsageError("--csv and --json exclude each other", todo="give one of them")
     from geldspur.ledger import Ledger
     from geldspur.ledger.exported import open_export
     from geldspur.ledger.sql import Sql, cached_export, ensure_export, is_cached
@@ -165,6 +166,8 @@ def _plain(value: Any) -> Any:
     """A value as JSON, CSV and tables show it: times in UTC with Z, bytes in hex, exact decimals as text."""
     from datetime import date, datetime
 
+    from geldspur.times import utc_at
+
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -172,7 +175,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return utc_at(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, list | tuple):

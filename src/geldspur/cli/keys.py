@@ -10,7 +10,10 @@ from geldspur.cli.output import Json, note, say, show_json
 from geldspur.errors import UsageError
 
 app = typer.Typer(
-    help="Make and show the Ed25519 keys that sign what goes out.", no_args_is_help=True, rich_markup_mode=None
+    help="Make and show the Ed25519 keys that sign what goes out.",
+    epilog="Example: geldspur keys make examiner",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Named = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A key's name, or a file that holds one.")]

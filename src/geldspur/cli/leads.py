@@ -87,7 +87,9 @@ def package(
 
 
 def verify(
-    package: Annotated[Path, typer.Argument(help="A package: the zip file, or the folder it was unpacked to.")],
+    package: Annotated[
+        Path, typer.Argument(metavar="PACKAGE", help="A package: the zip file, or the folder it was unpacked to.")
+    ],
     headers: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Block headers, 80 bytes each, from your own node.")
     ] = None,

@@ -2,11 +2,14 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from geldspur.cli.output import Json, LedgerDir, Memory, note, progress, say, show_json, tell_first_use
+
+if TYPE_CHECKING:
+    from geldspur.ledger import IndexReport
 
 
 class NetworkName(StrEnum):
@@ -31,19 +34,27 @@ def index(
     blocks: Annotated[
         str,
         typer.Argument(
+            metavar="BLOCKS",
             help="Bitcoin Core's blocks folder, its data directory, one blk file, a folder of Parquet tables, "
-            "`node` for a node on this machine, or http://HOST:PORT."
+            "`node` for a node on this machine, or http://HOST:PORT.",
         ),
     ],
     ledger: LedgerDir,
     network: Annotated[NetworkName | None, typer.Option(help="Refuse blocks of any other network.")] = None,
     from_height: Annotated[
-        int, typer.Option(min=0, help="Index a period that begins here; needs Core's rev files beside the blk files.")
+        int,
+        typer.Option(
+            min=0,
+            metavar="HEIGHT",
+            help="Index a period that begins here; needs Core's rev files beside the blk files.",
+        ),
     ] = 0,
-    to_height: Annotated[int | None, typer.Option(min=0, help="Leave out blocks above this height.")] = None,
+    to_height: Annotated[
+        int | None, typer.Option(min=0, metavar="HEIGHT", help="Leave out blocks above this height.")
+    ] = None,
     memory: Memory = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads that decode. Default: one a core, 4 at most.")
+        int | None, typer.Option(min=1, metavar="N", help="Threads that decode. Default: one a core, 4 at most.")
     ] = None,
     login: Annotated[
         Path | None, typer.Option(metavar="FILE", help="A node's .cookie, or a file with user:password.")
@@ -53,7 +64,7 @@ def index(
     """Bring a ledger to the blocks of a source, which is only read.
 
     The first time this builds the ledger; after that it appends what is new, in seconds, and rolls back over
-    a reorg. Stopped at any moment, the same command goes on where it was.
+    a reorg. Stopped at any moment, the same command goes on where it was; a period begins anew.
     """
     from geldspur import kernelcache
     from geldspur.bitcoin.networks import NETWORKS
@@ -62,14 +73,18 @@ def index(
 
     wanted = NETWORKS[network.value] if network else None
     if not as_json:
-        tell_first_use(kernelcache.is_warm(), "some seconds")
+        tell_first_use(kernelcache.is_warm(), "up to a minute")
     report = build(
         blocks, ledger, network=wanted, from_height=from_height, to_height=to_height,
         memory=parse_size(memory) if memory else None, threads=threads, login=login, progress=progress(as_json),
     )  # fmt: skip
     if as_json:
         show_json(report)
-        return
+    else:
+        _show_indexed(report)
+
+
+def _show_indexed(report: "IndexReport") -> None:
     rolled = f", {report.blocks_rolled_back:,} rolled back" if report.blocks_rolled_back else ""
     held = report.peak_anonymous_bytes / (1 << 20)
     say(f"{report.blocks_added:,} blocks added{rolled}; up to {held:,.0f} MiB of memory held")
@@ -102,7 +117,7 @@ def block(
 
 
 def tx(
-    txid: Annotated[str, typer.Argument(help="Transaction id, 64 hex digits.")],
+    txid: Annotated[str, typer.Argument(metavar="TXID", help="Transaction id, 64 hex digits.")],
     ledger: LedgerDir,
     as_json: Json = False,
 ) -> None:
@@ -130,12 +145,14 @@ def tx(
 
 
 def address(
-    text: Annotated[str, typer.Argument(metavar="ADDRESS")],
+    text: Annotated[str, typer.Argument(metavar="ADDRESS", help="The address, as text.")],
     ledger: LedgerDir,
-    limit: Annotated[int, typer.Option(min=1, help="Show at most this many entries.")] = 50,
-    page: Annotated[int, typer.Option(min=1, help="Which page of entries.")] = 1,
+    limit: Annotated[int, typer.Option(min=1, metavar="N", help="Show at most this many entries.")] = 50,
+    page: Annotated[int, typer.Option(min=1, metavar="N", help="Which page of entries.")] = 1,
     newest_first: Annotated[bool, typer.Option("--newest-first", help="Begin at the tip.")] = False,
-    at_height: Annotated[int | None, typer.Option(min=0, help="Also tell the balance after this block.")] = None,
+    at_height: Annotated[
+        int | None, typer.Option(min=0, metavar="HEIGHT", help="Also tell the balance after this block.")
+    ] = None,
     neighbours: Annotated[
         bool, typer.Option("--neighbours", help="Also list who paid the address, and whom it paid.")
     ] = False,

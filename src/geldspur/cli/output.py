@@ -105,7 +105,6 @@ class Bars:
         from rich.progress import (
             BarColumn,
             DownloadColumn,
-            MofNCompleteColumn,
             ProgressColumn,
             TextColumn,
             TimeElapsedColumn,
@@ -116,19 +115,21 @@ class Bars:
         from rich.progress import Task as RichTask
         from rich.text import Text
 
+        class Count(ProgressColumn):
+            def render(self, task: RichTask) -> Text:
+                if task.total is None:
+                    return Text(f"{int(task.completed):,} {unit}" if task.completed else "", style="progress.download")
+                whole = f"{int(task.total):,}"
+                return Text(f"{int(task.completed):{len(whole)},}/{whole}", style="progress.download")
+
         class Rate(ProgressColumn):
             def render(self, task: RichTask) -> Text:
                 return Text(f"{task.speed:,.0f} {unit}/s" if task.speed else "", style="progress.data.speed")
 
-        amount: list[ProgressColumn | str]
-        amount = [DownloadColumn(), TransferSpeedColumn()] if unit == "B" else [MofNCompleteColumn(), Rate()]
-        columns = [
-            TextColumn(f"{label:26}"),
-            BarColumn(24),
-            *amount,
-            TimeElapsedColumn(),
-            "ETA",
-            TimeRemainingColumn(),
-        ]
+        amount: list[ProgressColumn]
+        amount = [DownloadColumn(), TransferSpeedColumn()] if unit == "B" else [Count(), Rate()]
+        eta: list[ProgressColumn | str] = ["ETA", TimeRemainingColumn()] if total is not None else []
+        columns: list[ProgressColumn | str]
+        columns = [TextColumn(f"{label:26}"), BarColumn(24), *amount, TimeElapsedColumn(), *eta]
         with RichProgress(*columns, console=console_err) as bars:
             yield _Bar(bars, bars.add_task(label, total=total))

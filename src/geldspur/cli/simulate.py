@@ -29,12 +29,14 @@ def _group() -> None:
 @app.command(epilog="Example: geldspur simulate blocks --out chain --txs 1000000 --seed 7")
 def blocks(
     out: Annotated[Path, typer.Option(metavar="DIR", help="A new or empty folder for blk*.dat and truth.json.")],
-    txs: Annotated[int, typer.Option(min=1, help="Transactions, coinbases counted in.")],
+    txs: Annotated[int, typer.Option(min=1, metavar="N", help="Transactions, coinbases counted in.")],
     number: Annotated[
         int | None,
-        typer.Option("--blocks", min=1, help="Blocks; by default there are about 2,500 transactions in each."),
+        typer.Option(
+            "--blocks", min=1, metavar="N", help="Blocks; by default there are about 2,500 transactions in each."
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed gives another chain.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="Another seed gives another chain.")] = 0,
     lean: Annotated[bool, typer.Option("--lean", help="Small transactions, as many as fit on a disk.")] = False,
     network: Annotated[SimulatedNetwork, typer.Option(help="Of which network.")] = SimulatedNetwork.REGTEST,
     xor: Annotated[bool, typer.Option(help="Obfuscate the files, as new nodes do.")] = False,

@@ -7,7 +7,11 @@ import typer
 
 from geldspur.cli.output import Json, LedgerDir, printable, progress, say, show_json
 
-app = typer.Typer(help="Who an address is said to be of: TagPacks and ActorPacks.", no_args_is_help=True)
+app = typer.Typer(
+    help="Who an address is said to be of: TagPacks and ActorPacks.",
+    epilog="Example: geldspur tags add --ledger ledger exchanges.yaml actors.yaml",
+    no_args_is_help=True,
+)
 
 
 @app.callback()

@@ -10,7 +10,11 @@ from geldspur.errors import UsageError
 
 _REFUSED = {"coinjoin": "CoinJoins", "payjoin": "possible PayJoins", "conflict": "between two services"}
 
-app = typer.Typer(help="Which addresses are consistent with one owner, and why.", no_args_is_help=True)
+app = typer.Typer(
+    help="Which addresses are consistent with one owner, and why.",
+    epilog="Example: geldspur wallets build --ledger ledger",
+    no_args_is_help=True,
+)
 
 
 @app.command(epilog="Example: geldspur wallets build --ledger ledger")
@@ -33,8 +37,8 @@ def build(ledger: LedgerDir, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: geldspur wallets why ADDRESS ADDRESS --ledger ledger")
 def why(
-    first: Annotated[str, typer.Argument(metavar="ADDRESS")],
-    second: Annotated[str, typer.Argument(metavar="ADDRESS")],
+    first: Annotated[str, typer.Argument(metavar="ADDRESS", help="One address.")],
+    second: Annotated[str, typer.Argument(metavar="ADDRESS", help="The other.")],
     ledger: LedgerDir,
     as_json: Json = False,
 ) -> None:
@@ -59,7 +63,7 @@ def why(
 
 @app.command(epilog="Example: geldspur wallets export --ledger ledger wallets.csv")
 def export(
-    file: Annotated[Path, typer.Argument(metavar="FILE.csv")],
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="The file to write.")],
     ledger: LedgerDir,
     as_json: Json = False,
 ) -> None:

@@ -5,22 +5,17 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.proof.chainlog import START, canonical, next_hash
+from geldspur.times import utc_now
 
 SCHEMA = "1"
 DATABASE = "scan.sqlite"
 _LOCK = "lock"  # made first: it may be all that a kill left
-
-
-def utc_now() -> str:
-    """The time as logs and reports write it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class ScanStore:

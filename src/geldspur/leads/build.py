@@ -80,23 +80,17 @@ def run_leads(
         NotPayment(payment=maker.output(o), site=payments.site[o], reason=r, threshold_sat=limit, detail=text)
         for o, r, limit, text in payments.not_payments
     ]
-    manifest = LeadsManifest(
-        program=f"geldspur {__version__}", ledger=maker.state(), tags_edition=maker.tags.edition,
-        tags_lastmod=maker.tags.lastmod, packs=[pack.as_dict() for pack in maker.tags.packs],
-        wallets_edition=maker.wallets.edition, rules_sha256=ruleset_hash(),
-        parameters={r.id: dict(r.parameters) for r in RULES.values() if r.parameters},
-        site_sha256=file.sha256, exclude_sha256=exclude_sha256, files=[],
-        counts={
-            "payments": len(leads),
-            "named": sum(lead.confidence.band in (Band.STRONG, Band.MODERATE) for lead in leads),
-            "excluded": sum(lead.excluded for lead in leads), "not_payments": len(not_payments),
-            "cashouts": len(cashouts), "payouts": len(payouts), "sweeps": len(flows.sweeps),
-            "exclusions_not_found": len(unmatched),
-        },
-    )  # fmt: skip
+    counts = {
+        "payments": len(leads),
+        "named": sum(lead.confidence.band in (Band.STRONG, Band.MODERATE) for lead in leads),
+        "excluded": sum(lead.excluded for lead in leads), "not_payments": len(not_payments),
+        "cashouts": len(cashouts), "payouts": len(payouts), "sweeps": len(flows.sweeps),
+        "exclusions_not_found": len(unmatched),
+    }  # fmt: skip
     data = LeadsData(
         leads=leads, cashouts=cashouts, payouts=payouts, not_payments=not_payments,
-        customers=group_by_customer(leads), coverage=file.coverage, manifest=manifest,
+        customers=group_by_customer(leads), coverage=file.coverage,
+        manifest=maker.manifest(site_sha256=file.sha256, exclude_sha256=exclude_sha256, counts=counts),
     )  # fmt: skip
     others: dict[str, Writer] = {
         "wallets.csv": _content(joined_addresses(ledger, maker.wallets)),
@@ -135,6 +129,16 @@ class _Maker:
         return LedgerState(
             network=ledger.network.name, tip_height=ledger.tip_height, tip_hash=ledger.tip_hash,
             tip_time=ledger.time_at(ledger.tip_height), manifest_sha256=ledger.manifest_sha256,
+        )  # fmt: skip
+
+    def manifest(self, *, site_sha256: str, exclude_sha256: str | None, counts: dict[str, int]) -> LeadsManifest:
+        """What the leads are made from; their files are entered as they are written."""
+        return LeadsManifest(
+            program=f"geldspur {__version__}", ledger=self.state(), tags_edition=self.tags.edition,
+            tags_lastmod=self.tags.lastmod, packs=[pack.as_dict() for pack in self.tags.packs],
+            wallets_edition=self.wallets.edition, rules_sha256=ruleset_hash(),
+            parameters={r.id: dict(r.parameters) for r in RULES.values() if r.parameters},
+            site_sha256=site_sha256, exclude_sha256=exclude_sha256, files=[], counts=counts,
         )  # fmt: skip
 
     def position(self, txid: str) -> int:
@@ -238,7 +242,7 @@ class _Maker:
                 )
             )
         if verdict.sole_source:
-            said.append(wording.inference(rule("sole-source").states))
+            said.append(wording.sole_source(len(verdict.main.path) - 1))
         elif not verdict.main.owned:
             said.append(wording.inference("Who held the money on the steps in between is not shown."))
         elif source.hops:
@@ -335,7 +339,7 @@ class _Maker:
                 detail=f"a wallet attributed to {service.name}",
             ),
             inferences=self.grounds.inferences(deposit.path, tag_join, rules), against=against, statements=statements,
-            explanations=wording.explanations(hops=deposit.hops, service=service, dust_checked_sat=self.dust_sat),
+            explanations=wording.deposit_explanations(hops=deposit.hops, service=service),
         )  # fmt: skip
 
     def payout(self, paid: Paid) -> Payout:

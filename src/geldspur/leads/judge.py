@@ -61,7 +61,7 @@ def _band(
         lost = sorted({o.stop.value for o in counted if not o.is_named})
         return Band.WEAK, f"part of the money could not be followed to a service: {', '.join(lost)}"
     if len(main.path) == 1:
-        return Band.STRONG, "a transaction of the service's own wallet pays the site"
+        return Band.STRONG, "a transaction of a wallet attributed to the service pays the site"
     if sole:
         return (
             Band.MODERATE,

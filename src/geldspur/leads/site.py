@@ -99,7 +99,9 @@ def _digest(path: Path) -> str:
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}", where=str(path)) from error
+        raise UsageError(
+            f"{path.name} can't be read: {error.strerror}", where=str(path), todo="check the path"
+        ) from error
 
 
 def _table(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
@@ -113,7 +115,9 @@ def _table(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
             todo="save it as CSV UTF-8",
         ) from error
     except OSError as error:
-        raise UsageError(f"{path} can't be read: {error.strerror}", where=str(path)) from error
+        raise UsageError(
+            f"{path.name} can't be read: {error.strerror}", where=str(path), todo="check the path"
+        ) from error
     lines = text.splitlines(keepends=True)
     head = lines[0] if lines else ""
     delimiter = max(",;\t", key=head.count)
@@ -135,7 +139,11 @@ def _table(path: Path, needed: str) -> Iterator[tuple[int, dict[str, str]]]:
                 padded = [*cells, *[""] * (len(names) - len(cells))]
                 yield line, dict(zip(names, padded, strict=False))
     except csv.Error as error:
-        raise UsageError(f"{path.name} is no proper CSV: {error}", where=f"{path}, line {reader.line_num}") from error
+        raise UsageError(
+            f"{path.name} is no proper CSV: {error}",
+            where=f"{path}, line {reader.line_num}",
+            todo="mend that line, or save the table as CSV again",
+        ) from error
 
 
 def _nothing_left(path: Path, coverage: Coverage) -> UsageError:

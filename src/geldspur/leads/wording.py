@@ -5,6 +5,7 @@ from math import fsum
 
 from geldspur.flows import Service
 from geldspur.leads.schema import Explanation, Layer, Output, Statement, Stop, TagRef
+from geldspur.wording import counted
 
 COIN = 100_000_000
 
@@ -67,56 +68,93 @@ def elsewhere(what: str, shares: Sequence[float]) -> Statement:
     return inference(f"A share of {size} of the money{paths} leads to {what}.")
 
 
+def sole_source(hops: int) -> Statement:
+    """That one service accounts for all of a payment's money, over steps that don't show who held it."""
+    return inference(
+        "All of the money, followed back, came from one service with no stop between; the path that is shown has "
+        f"{counted(hops, 'transaction')} after the withdrawal, the payment included. Who held the money in between is "
+        "not shown."
+    )
+
+
 def explanations(*, hops: int | None, service: Service | None, dust_checked_sat: int) -> list[Explanation]:
     """Other ways to read a lead, each with what was and was not looked into."""
     indirect = hops is not None and hops > 0
     return [
-        Explanation(
-            id="seller",
-            text="The payer may be a customer of a seller, a broker or a hosted account, and not the account holder.",
-            checked=False,
-            finding="the ledger can't show it; ask the service and the account holder",
+        _unchecked(
+            "seller",
+            "The payer may be a customer of a seller, a broker or a hosted account, and not the account holder.",
+            "the ledger can't show it; ask the service and the account holder",
         ),
-        Explanation(
-            id="collaborative",
-            text="Several parties may have signed a transaction on the path (CoinJoin, PayJoin).",
-            checked=True,
-            finding="no transaction on the path has the shape of one; such a shape would have ended the trail",
+        _COLLABORATIVE,
+        _SHARED_WALLET
+        if indirect
+        else _unchecked(
+            "shared-wallet", _SHARED_WALLET.text, "the service pays for its customers; account holder unknown"
         ),
-        Explanation(
-            id="shared-wallet",
-            text="The paying wallet may be custodial or shared by several people.",
-            checked=indirect,
-            finding="wallets with many transactions end the trail; smaller shared ones can't be seen"
-            if indirect
-            else "the service pays for its customers; account holder unknown",
-        ),
-        Explanation(
-            id="change-swapped",
-            text="On a step, the output that is followed may have paid somebody else.",
-            checked=False,
-            finding="the path follows outputs that were spent on towards the site; who held them is not shown"
+        _unchecked(
+            "change-swapped",
+            _CHANGE_SWAPPED,
+            "the path follows outputs that were spent on towards the site; who held them is not shown"
             if indirect
             else "not applicable: one transaction",
         ),
-        Explanation(
-            id="dust-or-donation",
-            text="The payment may be dust, a donation or a test and not a purchase.",
-            checked=True,
-            finding=f"it is at least {dust_checked_sat:,} sat; purpose unknown",
+        _checked(
+            "dust-or-donation",
+            "The payment may be dust, a donation or a test and not a purchase.",
+            f"it is at least {dust_checked_sat:,} sat; purpose unknown",
         ),
-        Explanation(
-            id="stale-tag",
-            text="The attribution to the service may be wrong or out of date.",
-            checked=False,
-            finding=f"the tag was last changed {service.tag.lastmod or 'at an unknown time'}"
-            if service
-            else "no tag used",
-        ),
-        Explanation(
-            id="chance",
-            text="Payments that have nothing to do with the site reach services too.",
-            checked=False,
-            finding="the rate for control addresses was not measured",
-        ),
+        _stale_tag(service),
+        _unchecked("chance", "Payments that have nothing to do with the site reach services too.", _NO_CONTROL_RATE),
     ]
+
+
+def deposit_explanations(*, hops: int, service: Service) -> list[Explanation]:
+    """Other ways to read a cash-out, each with what was and was not looked into."""
+    return [
+        _unchecked(
+            "paid-person",
+            "The account may be that of somebody whom the site paid, or of a broker, and not the operator's.",
+            "the ledger can't show it; ask the service and the account holder",
+        ),
+        _COLLABORATIVE,
+        _SHARED_WALLET
+        if hops
+        else _unchecked("shared-wallet", _SHARED_WALLET.text, "not applicable: the sweep itself is the deposit"),
+        _unchecked(
+            "change-swapped",
+            _CHANGE_SWAPPED,
+            "the path follows outputs of transactions that the site's money alone funds; who held them is not shown"
+            if hops
+            else "not applicable: one transaction",
+        ),
+        _stale_tag(service),
+        _unchecked("chance", "Money that has nothing to do with the site reaches services too.", _NO_CONTROL_RATE),
+    ]
+
+
+def _checked(kind: str, text: str, finding: str) -> Explanation:
+    return Explanation(id=kind, text=text, checked=True, finding=finding)
+
+
+def _unchecked(kind: str, text: str, finding: str) -> Explanation:
+    return Explanation(id=kind, text=text, checked=False, finding=finding)
+
+
+def _stale_tag(service: Service | None) -> Explanation:
+    found = f"the tag was last changed {service.tag.lastmod or 'at an unknown time'}" if service else "no tag used"
+    return _unchecked("stale-tag", "The attribution to the service may be wrong or out of date.", found)
+
+
+_COLLABORATIVE = _checked(
+    "collaborative",
+    "Several parties may have signed a transaction on the path (CoinJoin, PayJoin).",
+    "no transaction on the path has the shape of one; such a shape would have ended the trail",
+)
+_SHARED_WALLET = _checked(
+    "shared-wallet",
+    "The paying wallet may be custodial or shared by several people.",
+    "wallets with many transactions end the trail; smaller shared ones can't be seen",
+)
+_CHANGE_SWAPPED = "On a step, the output that is followed may have paid somebody else."
+_NO_CONTROL_RATE = "the rate for control addresses was not measured"

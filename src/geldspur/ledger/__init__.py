@@ -7,12 +7,12 @@ in its source is kept apart, so that raw transactions can be shown for proofs.
 
 from typing import TYPE_CHECKING, Any
 
-from geldspur.ledger.store import NO_SCRIPT, Ledger, utc
+from geldspur.ledger.store import NO_SCRIPT, Ledger
 
 if TYPE_CHECKING:
     from geldspur.ledger.build import IndexReport, index
 
-__all__ = ["NO_SCRIPT", "IndexReport", "Ledger", "index", "utc"]
+__all__ = ["NO_SCRIPT", "IndexReport", "Ledger", "index"]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geldspur.errors import GeldspurError
+from geldspur.errors import GeldspurError, disk_todo
+from geldspur.ledger.columns import AGAIN
 
 Array = npt.NDArray[Any]
 _LEAST_MAP = 1 << 20
@@ -96,5 +97,5 @@ def write_at(handle: int, path: Path, array: Array, offset: int) -> None:
         raise GeldspurError(
             f"writing {path} failed: {error.strerror}",
             where=f"{path}, offset {offset + done:,}",
-            todo="free some space and run the same command again: it goes on where it stopped",
+            todo=disk_todo(error, then=AGAIN),
         ) from error

@@ -13,12 +13,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from geldspur.errors import GeldspurError
+from geldspur.errors import GeldspurError, disk_todo
 
 Array = npt.NDArray[Any]
 _PAGE = mmap.PAGESIZE
 _AT_ONCE = 1 << 17
 """Bytes asked for at once: of more the system may read only the beginning."""
+
+
+AGAIN = "run the same command again: it goes on where it stopped, or begins a period anew"
+"""What an `index` that was stopped does next: builds of a period keep nothing of an unfinished one."""
 
 
 def write_column(folder: Path, name: str, array: Array) -> dict[str, Any]:
@@ -137,7 +141,8 @@ def write_file(path: Path, data: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         raise GeldspurError(
-            f"writing {path} failed: {error.strerror}", todo="free some space or choose another place"
+            f"writing {path} failed: {error.strerror or error}",
+            todo=disk_todo(error, then="run the same command again"),
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -165,7 +170,7 @@ def staging(target: Path) -> Iterator[Path]:
         raise GeldspurError(
             f"writing {target} failed: {os.strerror(error.errno) if error.errno else error}",
             where=str(error.filename or target),
-            todo="free some space or choose another place; nothing half-written was left behind",
+            todo=disk_todo(error, then="run the same command again") + "; nothing half-written was left behind",
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -16,7 +16,8 @@ from geldspur.bitcoin.addresses import decode
 from geldspur.errors import UsageError
 from geldspur.ledger.columns import Array
 from geldspur.ledger.layout import gone
-from geldspur.ledger.store import Ledger, utc
+from geldspur.ledger.store import Ledger
+from geldspur.times import utc
 
 _GATHER = 1 << 20
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from geldspur.bitcoin.networks import NETWORKS
-from geldspur.errors import GeldspurError
-from geldspur.ledger.columns import read_json, write_json
+from geldspur.errors import GeldspurError, disk_todo
+from geldspur.ledger.columns import AGAIN, read_json, write_json
 from geldspur.ledger.layout import COLUMNS, FORMAT, RUN_TYPES, SCHEMA, SPENDER, Axis, Column
 
 COUNT_NAMES: dict[Axis, str] = {
@@ -63,13 +63,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """A finished ledger's manifest; GeldspurError where there is none, or one of another version."""
     path = folder / "manifest.json"
     if not path.is_file():
-        begun = " (a build of it was begun: the same command goes on with it)" if is_ledger(folder) else ""
+        begun = is_ledger(folder)
         raise GeldspurError(
-            f"{folder} holds no finished ledger{begun}", todo="make one with: geldspur index BLOCKS --ledger DIR"
+            f"{folder} holds no finished ledger{' (a build of it was begun)' if begun else ''}",
+            todo=AGAIN if begun else "make one with: geldspur index BLOCKS --ledger DIR",
         )
     manifest = read_json(path, "the ledger's manifest")
     if manifest.get("format") != FORMAT:
-        raise GeldspurError(f"{folder} holds no ledger: its manifest.json is something else's", where=str(path))
+        raise GeldspurError(
+            f"{folder} holds no ledger: its manifest.json is something else's",
+            where=str(path),
+            todo="give the folder that `geldspur index --ledger` made",
+        )
     if manifest.get("schema") != SCHEMA:
         raise GeldspurError(
             f"this ledger was written by another version (schema {manifest.get('schema')}; "
@@ -195,7 +200,7 @@ def replace_json(path: Path, content: Any) -> None:
         partial.unlink(missing_ok=True)
         raise GeldspurError(
             f"writing {path} failed: {error.strerror}",
-            todo="free some space and run the same command again: it goes on where it stopped",
+            todo=disk_todo(error, then=AGAIN),
         ) from error
 
 

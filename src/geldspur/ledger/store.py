@@ -15,7 +15,6 @@ A *period* ledger begins above height 0. What its inputs spend from before it ar
 import hashlib
 import mmap
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +32,7 @@ from geldspur.ledger.layout import gone
 from geldspur.ledger.lookup.open import open_run
 from geldspur.ledger.lookup.runs import Run
 from geldspur.ledger.sources import BlockRef, Source, read_block, reopen
+from geldspur.times import utc
 
 _FEW = 16
 """Outputs up to which Python is quicker than numpy."""
@@ -44,11 +44,6 @@ _GATHER = 1 << 20
 """Rows gathered at once: a hub's gather stays within bounded memory."""
 NO_SCRIPT = int(np.iinfo(np.uint32).max)
 """`out_script` of an output that can't be spent (OP_RETURN, oversized)."""
-
-
-def utc(seconds: int) -> str:
-    """A block's time as files and reports show it."""
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _open(folder: Path, for_look_ups: bool) -> tuple[dict[str, Any], dict[str, Array], list[Run]]:

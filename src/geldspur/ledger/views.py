@@ -11,7 +11,8 @@ from geldspur.errors import UsageError
 from geldspur.ledger.columns import coherent
 from geldspur.ledger.history import AddressHistory, block_time, edge_outputs, first_height, inpoint, outpoint, when
 from geldspur.ledger.neighbours import Side, neighbours
-from geldspur.ledger.store import Ledger, utc
+from geldspur.ledger.store import Ledger
+from geldspur.times import utc
 
 View = dict[str, Any]
 
@@ -141,7 +142,10 @@ def _height(ledger: Ledger, which: str) -> int:
         if first <= int(which) <= ledger.tip_height:
             return int(which)
         begins = f"begins at height {first:,} and " if first else ""
-        raise UsageError(f"there is no block {int(which):,}; the ledger {begins}ends at height {ledger.tip_height:,}")
+        raise UsageError(
+            f"there is no block {int(which):,}; the ledger {begins}ends at height {ledger.tip_height:,}",
+            todo="ask for a height in that range, or bring the ledger up to date with: geldspur index",
+        )
     height = ledger.block_index(_hash(which, "a height or a block hash"))
     if height is None:
         raise UsageError(f"block {which} is not on this ledger's best chain", todo="check the hash and the network")

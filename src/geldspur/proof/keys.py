@@ -141,7 +141,9 @@ def read_private(file: Path, passphrase: Callable[[], bytes | None]) -> PrivateK
         key = load_pem_private_key(pem, secret)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         what = "the passphrase is wrong, or the file is damaged" if secret else "this is no private key in PEM"
-        raise UsageError(what, where=where) from error
+        raise UsageError(
+            what, where=where, todo="give the right passphrase, or the file that `geldspur keys make` wrote"
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise UsageError("this is no Ed25519 key", where=where, todo="make one with: geldspur keys make NAME")
     return PrivateKey(key)
@@ -165,9 +167,11 @@ def read_public(file: Path) -> PublicKey:
     try:
         key = load(content)
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError("this is no public key in PEM or SSH form", where=str(file)) from error
+        raise UsageError(
+            "this is no public key in PEM or SSH form", where=str(file), todo="give what `geldspur keys export` wrote"
+        ) from error
     if not isinstance(key, Ed25519PublicKey):
-        raise UsageError("this is no Ed25519 key", where=str(file))
+        raise UsageError("this is no Ed25519 key", where=str(file), todo="give what `geldspur keys export` wrote")
     return PublicKey(key.public_bytes(Encoding.Raw, PublicFormat.Raw))
 
 

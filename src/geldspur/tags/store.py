@@ -71,7 +71,9 @@ def _read_pack(path: Path) -> bytes:
     except FileNotFoundError:
         raise GeldspurError("no such tag pack", where=str(path), todo="check the path") from None
     except OSError as error:
-        raise GeldspurError(f"the tag pack can't be read: {error.strerror}", where=str(path)) from None
+        raise GeldspurError(
+            f"the tag pack can't be read: {error.strerror}", where=str(path), todo="give a YAML file that you may read"
+        ) from None
 
 
 @contextmanager

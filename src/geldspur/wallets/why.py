@@ -77,7 +77,11 @@ def _script(ledger: Ledger, address: str) -> int:
     key = decode(address, ledger.network)
     script = ledger.script_index(key.script_type, key.payload)
     if script is None:
-        raise UsageError(f"{address} has never been paid in this ledger")
+        raise UsageError(
+            f"{address} has never been paid in this ledger",
+            where=str(ledger.folder),
+            todo=f"check the address; the ledger ends at height {ledger.tip_height:,}",
+        )
     return script
 
 

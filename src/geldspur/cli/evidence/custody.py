@@ -1,14 +1,18 @@
 """Commands of `geldspur evidence` about custody: seal a scan, and verify that it is still what was scanned."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from geldspur.cli.keys import PassphraseFile, passphrase_from
 from geldspur.cli.output import Json, ScanDir, progress, say, show_json
 from geldspur.errors import GeldspurError, UsageError
+
+if TYPE_CHECKING:
+    from geldspur.evidence.custody import Sealed, Verdict
 
 
 def register(app: typer.Typer) -> None:
@@ -38,6 +42,7 @@ def seal(
     """Bind a scan's rows and log by a manifest, sign it, and have it time-stamped."""
     from geldspur.evidence.custody import seal as seal_scan
     from geldspur.evidence.custody import stamps
+    from geldspur.evidence.custody.seal import is_signed
     from geldspur.evidence.outputs import check_request
     from geldspur.evidence.store import open_to_write
     from geldspur.proof import timestamps
@@ -55,22 +60,30 @@ def seal(
         kept = [stamps.keep(store, response) for response in responses]
     if sealed and timestamp_request:
         timestamp_request.write_bytes(timestamps.request(bytes.fromhex(sealed.head)))
+    stamped = [(seq, stamps.utc(stamp)) for seq, stamp in kept]
     if as_json:
-        stamped = [{"record": seq, "states": stamps.utc(stamp)} for seq, stamp in kept]
-        show_json((asdict(sealed) if sealed else {}) | {"timestamps": stamped})
-        return
+        told = [{"record": seq, "states": time} for seq, time in stamped]
+        show_json((asdict(sealed) if sealed else {}) | {"timestamps": told})
+    else:
+        _show_sealed(sealed, stamped, timestamp_request, kept_signature=is_signed(folder))
+
+
+def _show_sealed(
+    sealed: "Sealed | None", stamped: Sequence[tuple[int, str]], request: Path | None, *, kept_signature: bool
+) -> None:
     if sealed:
         say(f"sealed up to record {sealed.seq:,} of the log, hash {sealed.head}")
         say(f"manifest.json, SHA-256 {sealed.manifest_sha256}")
-        say(
-            f"signed by {sealed.signed_by}"
-            if sealed.signed_by
-            else "not signed now: geldspur evidence seal DIR --key NAME"
-        )
-    for seq, stamp in kept:
-        say(f"time-stamp of record {seq:,} kept: it states {stamps.utc(stamp)}, which `evidence verify` checks")
-    if timestamp_request:
-        say(f"{timestamp_request}: a request for this hash; bring the answer back with --timestamp-response FILE.tsr")
+        if sealed.signed_by:
+            say(f"signed by {sealed.signed_by}")
+        elif kept_signature:
+            say("nothing has changed: the signature that it has stands")
+        else:
+            say("not signed: geldspur evidence seal DIR --key NAME")
+    for seq, time in stamped:
+        say(f"time-stamp of record {seq:,} kept: it states {time}, which `evidence verify` checks")
+    if request:
+        say(f"{request}: a request for this hash; bring the answer back with --timestamp-response FILE.tsr")
 
 
 def verify(
@@ -114,7 +127,10 @@ def verify(
         sample=Sample(1, seed) if all_files else Sample.parse(sample, seed),
         report=report,
     )
-    verdict = verify_scan(folder, against, progress(as_json))
+    _show_verdict(verify_scan(folder, against, progress(as_json)), folder, as_json)
+
+
+def _show_verdict(verdict: "Verdict", folder: Path, as_json: bool) -> None:
     failed = verdict.first_failed
     if as_json:
         show_json({"verified": failed is None, "checks": [asdict(check) for check in verdict.checks]})

@@ -22,7 +22,9 @@ def deep(
     every: Annotated[Literal["second", "frame"], typer.Option(help="How densely to sample.")] = "second",
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="Stop after so many videos.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, metavar="N", help="Begin none after so many minutes.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, metavar="N", help="Worker processes.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes; default: one a core.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Decode videos that no list knows whole, the most copied first. Kill it at any time; run it again to go on."""

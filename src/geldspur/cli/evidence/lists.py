@@ -12,7 +12,11 @@ from geldspur.wording import LIST_KINDS, counted
 if TYPE_CHECKING:
     from geldspur.evidence.lists import HashList
 
-app = typer.Typer(help="Hash sets in the form that look-ups use.", no_args_is_help=True)
+app = typer.Typer(
+    help="Hash sets in the form that look-ups use.",
+    epilog="Example: geldspur evidence lists make vics.json --out lists/vics",
+    no_args_is_help=True,
+)
 ListDir = Annotated[Path, typer.Argument(metavar="DIR", help="A compiled list.")]
 ListFormat = Annotated[
     str | None,

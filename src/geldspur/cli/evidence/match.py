@@ -128,7 +128,11 @@ def _show_errors(report: "MatchReport") -> None:
         if trial.method != "pdq" and trial.trial != "spike: unchanged":
             continue
         low, high = interval(trial.wrong, trial.tried)
-        what = "contents matched by chance" if trial.trial == "decoy" else f"clips missed, {trial.trial[7:]}"
+        what = (
+            "comparisons of a content with unrelated hashes matched by chance"
+            if trial.trial == "decoy"
+            else f"clips missed, {trial.trial[7:]}"
+        )
         say(f"  {trial.method}: {trial.wrong:,} of {trial.tried:,} {what} ({low:.2%} to {high:.2%})")
     for method in ("md5", "sha1", "sha256"):
         if plain[method]:

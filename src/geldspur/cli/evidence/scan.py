@@ -24,7 +24,9 @@ def register(app: typer.Typer) -> None:
 def scan(
     source: Annotated[Path, typer.Argument(metavar="SOURCE", help="A folder, a mounted drive or a disk image.")],
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The scan directory, outside the source.")],
-    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes; default: one a core.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Worker processes; default: one a core.")
+    ] = None,
     fingerprints: Annotated[
         bool, typer.Option("--fingerprints/--no-fingerprints", help="Fingerprint images and videos too.")
     ] = True,

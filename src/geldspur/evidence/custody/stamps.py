@@ -11,6 +11,7 @@ from geldspur.evidence.custody.checks import Check, events, judged, not_checked
 from geldspur.evidence.custody.seal import replacing
 from geldspur.evidence.store import ScanStore
 from geldspur.proof import timestamps
+from geldspur.times import utc_at
 
 FOLDER = "timestamps"
 
@@ -24,7 +25,9 @@ def keep(store: ScanStore, response: bytes) -> tuple[int, timestamps.Stamp]:
     try:
         stamp = timestamps.read(response)
     except timestamps.BadTimestamp as error:
-        raise UsageError(f"this response can't be kept: {error}") from error
+        raise UsageError(
+            f"this response can't be kept: {error}", todo="give the .tsr file as the authority's server answered it"
+        ) from error
     row = store.db.execute("SELECT seq FROM log WHERE hash = ?", (stamp.digest,)).fetchone()
     if row is None:
         raise UsageError(
@@ -92,4 +95,4 @@ def _stamped(db: sqlite3.Connection) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def utc(stamp: timestamps.Stamp) -> str:
     """The time that it states."""
-    return stamp.time.isoformat().replace("+00:00", "Z")
+    return utc_at(stamp.time)

@@ -14,8 +14,8 @@ from typing import Any
 
 from geldspur import kernelcache
 from geldspur.evidence.matching.error import Trial, spike_ins, spike_key
-from geldspur.evidence.store import utc_now
 from geldspur.progress import SILENT, Progress
+from geldspur.times import utc_now
 
 _FILE = "spike-ins.json"
 

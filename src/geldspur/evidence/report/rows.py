@@ -3,12 +3,11 @@
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
-from functools import lru_cache
 
 from geldspur.evidence.names import shown
 from geldspur.evidence.report.cells import cell
 from geldspur.evidence.report.count_contents import LEVELS
+from geldspur.times import utc_ns
 
 _COLUMNS = (
     "entry.id, path, ordinal, kind, deleted, state, reason, detail, errno, error_offset, entry.size, allocated, "
@@ -159,22 +158,5 @@ class Rows:
 
 
 def utc(nanoseconds: int | None) -> str | None:
-    """A time as ISO 8601 in UTC, with as many places as it needs: none, three, six or nine."""
-    if nanoseconds is None:
-        return None
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    days, second = divmod(seconds, 86_400)
-    day = _day(days)
-    if day is None:
-        return f"{nanoseconds} ns since 1970, out of the calendar"
-    digits = f"{rest:09d}".rstrip("0")
-    places = f".{digits:0<{-(-len(digits) // 3) * 3}}" if digits else ""
-    return f"{day}T{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}{places}Z"
-
-
-@lru_cache(maxsize=4096)
-def _day(days: int) -> str | None:
-    try:
-        return (date(1970, 1, 1) + timedelta(days)).isoformat()
-    except OverflowError:
-        return None
+    """A time in UTC; None where none was recorded."""
+    return None if nanoseconds is None else utc_ns(nanoseconds)

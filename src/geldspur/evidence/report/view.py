@@ -1,5 +1,6 @@
 """The report as plain values for the template, which sets strings as they are and never looks at markup in them."""
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
@@ -71,7 +72,7 @@ class View:
             "not_read": [self._not_read(row) for row in islice(self._rows.not_read(), NOT_READ_SHOWN)],
             "not_read_total": self._value("files.unreadable") + self._value("files.skipped")
             + self._value("folders.unreadable") + self._value("archives.refused"),
-            "about": [[clean(key, 80), clean(value, _TEXT)] for key, value in about.items()],
+            "about": [[clean(_ABOUT.get(key, key), 80), clean(_plain(value), _TEXT)] for key, value in about.items()],
             "log": [number(document["scan"]["log_seq"]), document["scan"]["log_hash"]],
             "files": [[name, sha256] for name, sha256 in sorted(files.items())],
             "figures": [self._figure(figure) for figure in self._figures.values()],
@@ -160,11 +161,12 @@ class View:
     def _levels(self) -> Block:
         rows = []
         for population, label in _POPULATIONS:
+            whole = self._value("files.hashed" if population == "files" else f"{population}.unique")
             cells = []
             for level in _LEVELS:
                 figure = self._figures.get(f"{population}.{level}")
-                cells.append([number(figure.value), self._share(figure)] if figure else ["", ""])
-            whole = self._value("files.hashed" if population == "files" else f"{population}.unique")
+                part = share(figure.value, whole) if figure and whole else ""
+                cells.append([number(figure.value), part] if figure else ["", ""])
             rows.append({"label": label, "cells": cells, "whole": number(whole)})
         meanings = [
             {"level": level, "title": words.LEVELS[level][0], "means": words.LEVELS[level][1]} for level in _LEVELS
@@ -282,10 +284,36 @@ def _detail(detail: Mapping[str, Any]) -> Block:
     return {"detail": clean(", ".join(plain), _TEXT)}
 
 
+def _plain(value: str) -> str:
+    """What the scan recorded as JSON, in words: `filesystem ext4; mount point /`."""
+    try:
+        content = json.loads(value)
+    except ValueError:
+        return value
+    if not isinstance(content, dict):
+        return value
+    told = (
+        f"{key.replace('_', ' ')} {one if isinstance(one, str) else json.dumps(one)}"
+        for key, one in content.items()
+        if one != ""
+    )
+    return "; ".join(told)
+
+
 def _percent(part: float) -> str:
     return f"{100 * part:.3g} %"
 
 
+_ABOUT = {
+    "describe": "Described as",
+    "finished": "Finished",
+    "options": "Options",
+    "schema": "Schema",
+    "source": "Source",
+    "source_kind": "Kind",
+    "tool": "Program",
+    "walked": "All listed",
+}
 _KINDS = (
     "folders.found",
     "folders.unreadable",

@@ -29,18 +29,7 @@ class Event:
         return self.at_ns, self.what, self.txid or self.sha256 or "", self.vout or 0, self.path or ""
 
 
-def utc(at_ns: int) -> str:
-    """As in `2021-06-03T13:43:32Z`, with as many digits of a fraction as are not 0."""
-    seconds, rest = divmod(at_ns, SECOND)
-    fraction = f".{rest:09}".rstrip("0") if rest else ""
-    try:
-        whole = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S").zfill(19)
-    except (ValueError, OverflowError, OSError):
-        return f"{seconds}{fraction} s from 1970"
-    return f"{whole}{fraction}Z"
-
-
 def from_utc(text: str) -> int:
-    """The nanoseconds of such a text."""
+    """The nanoseconds since 1970 of a time such as `2021-06-03T13:43:32Z`."""
     told = datetime.fromisoformat(text.replace("Z", "+00:00")) - datetime(1970, 1, 1, tzinfo=UTC)
     return (told.days * 86_400 + told.seconds) * SECOND + told.microseconds * 1000

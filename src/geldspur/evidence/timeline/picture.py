@@ -131,6 +131,8 @@ def _panel(span: Span, stack: Sequence[Series], top: float, name: str) -> Iterat
             if value:
                 x = LEFT + (number + 0.5) * step
                 yield _text(x, bottom - heights[number] - 4, f"{value:,}", anchor="middle", size=11)
+    if not any(sums):
+        yield _text(LEFT + _PLOT / 2, top + _PANEL / 2, "none in this span", anchor="middle", tone=_QUIET, halo=True)
     yield from _outside(stack, top)
 
 

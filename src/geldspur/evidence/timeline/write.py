@@ -12,12 +12,13 @@ from geldspur.evidence.custody.checks import untouched
 from geldspur.evidence.outputs import check_out
 from geldspur.evidence.report.cells import write_table
 from geldspur.evidence.timeline import bins, picture
-from geldspur.evidence.timeline.events import Event, from_utc, utc
+from geldspur.evidence.timeline.events import Event, from_utc
 from geldspur.evidence.timeline.filetimes import FileTimes, file_times, scan_begun
 from geldspur.evidence.timeline.money import money_events
 from geldspur.leads import LeadsData, read_leads_dir
 from geldspur.ledger.columns import staging
 from geldspur.proof import manifest
+from geldspur.times import utc_ns
 
 FORMAT = "geldspur evidence timeline 1"
 MANIFEST, TABLE, PICTURE, IMPLAUSIBLE = "manifest.json", "timeline.csv", "timeline.svg", "implausible.csv"
@@ -86,7 +87,7 @@ def _write(
         work / TABLE,
         _COLUMNS,
         (
-            (utc(row.at_ns), row.what, row.description, row.path, row.sha256, row.txid, row.vout, row.size,
+            (utc_ns(row.at_ns), row.what, row.description, row.path, row.sha256, row.txid, row.vout, row.size,
              row.value_sat, row.source_of_time)
             for row in rows
         ),
@@ -95,7 +96,7 @@ def _write(
         work / IMPLAUSIBLE,
         ("time_utc", "reason", "path", "sha256", "source_of_time"),
         (
-            (utc(one.at_ns), one.reason, one.path, one.sha256, one.source_of_time)
+            (utc_ns(one.at_ns), one.reason, one.path, one.sha256, one.source_of_time)
             for one in sorted(files.implausible, key=lambda one: (one.at_ns, one.path, one.source_of_time))
         ),
     )

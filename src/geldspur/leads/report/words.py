@@ -38,8 +38,8 @@ STOPS = {
     ),
     StopKind.COINJOIN: (
         "CoinJoin",
-        "Several parties signed one transaction with equal outputs. Any of them may have received any "
-        "output, so nothing is claimed through it.",
+        "The transaction has equal outputs, as where several parties sign together. Any of them may have received "
+        "any output, so nothing is claimed through it.",
     ),
     StopKind.PAYJOIN: (
         "possible PayJoin",

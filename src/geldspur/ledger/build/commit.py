@@ -6,7 +6,6 @@ under way the manifest stands aside, so that nobody reads what is half done, and
 killed build's marks back.
 """
 
-import errno
 import filecmp
 import os
 import shutil
@@ -20,10 +19,10 @@ import numpy as np
 import xxhash
 
 from geldspur.bitcoin.networks import Network
-from geldspur.errors import GeldspurError
+from geldspur.errors import GeldspurError, disk_todo
 from geldspur.ledger import manifests
 from geldspur.ledger.columnfile import Array, ColumnFile
-from geldspur.ledger.columns import open_column
+from geldspur.ledger.columns import AGAIN, open_column
 from geldspur.ledger.keyedhash import key_of
 from geldspur.ledger.layout import COLUMNS, FORMAT, PRIMARY, SCHEMA, SEGMENT, Column, gone, row_dtype, unspent
 from geldspur.ledger.lookup.make import Primary, SpentTwice, make_run, spenders
@@ -52,13 +51,10 @@ def clear_errors(ledger: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise GeldspurError(
             f"writing the ledger failed: {error.strerror or error}",
             where=str(error.filename or ledger),
-            todo="free some space and run the same command again: it goes on where it stopped"
-            if full
-            else "may you write there? Choose another place with --ledger, or mend this one",
+            todo=disk_todo(error, then=AGAIN),
         ) from error
 
 

@@ -18,7 +18,10 @@ from geldspur.ledger.build.source_record import record_source
 from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.manifests import replace_json
 from geldspur.ledger.sources import Chain, Source
-from geldspur.progress import Progress
+from geldspur.progress import Progress, Task
+
+_DERIVED = 4
+"""Steps of what is derived: spenders, look-ups, checksums, and having the disk hold it all."""
 
 
 def build(
@@ -45,8 +48,8 @@ def build(
         wanted = chain.between(from_height, state.target_height)
     if state.partitions:
         by_disk.decode_and_link(source, wanted, ledger, state, budget, watch, progress)
-    with progress.task("Sorting for look-ups", None, "columns"):
-        _derive(source, wanted, ledger, state, budget)
+    with progress.task("Sorting for look-ups", _DERIVED, "steps") as task:
+        _derive(source, wanted, ledger, state, budget, task)
         watch()
     shutil.rmtree(work)
     manifests.unmark(ledger)
@@ -90,16 +93,20 @@ def _decode_and_link(
     state.save(ledger / "build")
 
 
-def _derive(source: Source, chain: Chain, ledger: Path, state: Checkpoint, budget: Budget) -> None:
+def _derive(source: Source, chain: Chain, ledger: Path, state: Checkpoint, budget: Budget, task: Task) -> None:
     columns, counts = ledger / "columns", state.counts
     types = commit.settle_types(columns, counts)
     commit.write_spenders(columns, types, counts, NOTHING, budget.tables)
     commit.mark_gone(columns, types, counts, state.twins)
+    task.advance(1)
     tip = chain.hash[-1].tobytes()
     head = Head(source.network, chain.first_height, state.target_height, tip)
     heights = (chain.first_height, state.target_height)
     run = commit.run_of_range(ledger, types, counts, NOTHING, heights, tip, budget.tables)
+    task.advance(1)
     sums = commit.checksums(columns, types, counts, head.first_height, {}, 0)
+    task.advance(1)
     record_source(ledger, source, chain, 0)
     commit.sync_columns(columns)
     replace_json(ledger / "manifest.json", commit.manifest_of(head, counts, types, sums, [run], state.twins))
+    task.advance(1)

@@ -1,34 +1,43 @@
 """Kernels that join inputs to the outputs they spend, and outputs to the scripts they pay.
 
-The tables use open addressing with linear probing. A slot's first uint64 word holds a row + 1 in its low half (0 is
-free), in its high half a tag from the key's hash. A script's slot has a second word that says where its payload lies,
-its length and its type, so that a hit needs no look into three more columns. A tag that fits only proposes a row: each
-hit is compared on all bytes of its key, because equal prefixes can be made on purpose. The hash is keyed with a
-secret, so that nobody can make keys that pile up in one place of the table; row numbers and ids don't depend on it.
+A slot's uint64 word holds a row + 1 in its low half (0 is free), in its high half a tag from the key's hash. A tag that
+fits only proposes a row: each hit is compared on all bytes of its key, because equal prefixes can be made on purpose.
+The hash is keyed with a secret, so that nobody can make keys that pile up in one place of the table; row numbers and
+ids don't depend on it. Memory is fetched ahead: while one key is compared, the slots of later ones are on their way.
 
-Memory is fetched ahead: while one group of keys is compared, the next group's slots are on their way.
+Transactions lie in buckets of eight slots, a cache line each, which one comparison looks at. A bucket is filled from
+the front, and what finds no room goes into the next one: a key lies in its hash's bucket or behind it, up to the first
+bucket that has a free slot. Scripts lie in single slots, probed one by one. Theirs have a second word that says where
+the payload lies, its length and its type, so that a hit needs no look into three more columns.
 """
 
 import numpy as np
 from numba import njit
 
 from geldspur.bitcoin.kernels import OUTPOINT, copy_payload
-from geldspur.bitcoin.words import load_u32, load_u64, prefetch, same_bytes, window_of
+from geldspur.bitcoin.lanes import tag_of_8, zero_of_8
+from geldspur.bitcoin.words import load_u32, load_u64, prefetch, same_bytes, store_u64, window_of
 from geldspur.ledger.kernels import script_hash, txid_hash
 
 UNLINKED = np.iinfo(np.uint64).max
 """A prevout that is not known (yet); of a coinbase's input it stays so."""
 NO_SCRIPT = np.uint32(0xFFFFFFFF)
 """`out_script` of an output that can't be spent (OP_RETURN, oversized)."""
+BUCKET = 64
+"""Bytes of a bucket; a table of transactions begins at a multiple of them and holds nothing but whole ones."""
 
 OK, UNKNOWN_TX, NO_SUCH_OUTPUT = 0, 1, 2
 
 _OP_RETURN = 9
 _OFTEN = 20
 """Bytes that most payloads have at least: whether they lie in two cache lines."""
-_AHEAD = 64
+_AHEAD = 32
+"""By how many keys a stage of fetching is ahead of the one behind it."""
+_RING = 128
+"""Room for the hashes of keys on their way: a power of two, more than two stages hold."""
+_LINK_AHEAD = 64
 _GROUP = 48
-"""Keys whose memory is asked for before the first of them is compared: more would drive each other from the cache."""
+"""Scripts whose memory is asked for before the first is compared: more would drive each other from the cache."""
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 _FORM_BITS, _FORM = np.uint64(24), np.uint64(0xFFFFFF)
@@ -36,42 +45,78 @@ _FORM_BITS, _FORM = np.uint64(24), np.uint64(0xFFFFFF)
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _place(h, count):
-    """The slot, of `count`, that a hash begins to look at; the tag is the hash's other half."""
-    return np.int64(((h >> _32) * np.uint64(count)) >> _32)
+def _bucket(h, table):
+    """Where the bucket that a hash begins to look at lies in a table's window."""
+    return BUCKET * np.int64(((h >> _32) * np.uint64(table[1] // BUCKET)) >> _32)
 
 
-# Transactions: slots uint64[n]
+@njit(cache=True, nogil=True, inline="always")
+def _behind(at, table):
+    """The bucket behind another."""
+    return at + BUCKET if at + BUCKET < table[1] else 0
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _tag(h):
+    """The tag: what doesn't decide the bucket. It is odd, as a free slot's never is."""
+    return (h & _LOW) | np.uint64(1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _row(word):
+    """The row in a slot's word; -1 in a free one."""
+    return np.int64(word & _LOW) - 1
+
+
+# Transactions: buckets of eight uint64
 
 
 @njit(cache=True, nogil=True)
-def insert_txids(slots, key, txid, base, first, end, twin_new, twin_old, hashes):
+def _tx_slot(table, h, ids, base, key, at):
+    """The slot of the transaction whose id lies at byte `at` of `key`: where it is, or the free one for it."""
+    tag, bucket = _tag(h), _bucket(h, table)
+    while True:
+        k = tag_of_8(table, bucket, tag)
+        while k < 8:
+            word = load_u64(table, bucket + 8 * k)
+            if word >> _32 == tag and same_bytes(ids, 32 * (base + _row(word)), key, at, 32):
+                return bucket + 8 * k
+            k += 1
+        k = zero_of_8(table, bucket)
+        if k < 8:
+            return bucket + 8 * k
+        bucket = _behind(bucket, table)
+
+
+@njit(cache=True, nogil=True)
+def insert_txids(slots, key, txid, base, first, end, twin_new, twin_old):
     """Enter rows `first..end` of `txid` (uint8[T,32], all of the ledger) into the table of rows from `base` on.
 
     Where a txid is there already (BIP30's duplicate coinbases) the later row takes its place, and the pair is
-    written to `twin_new`, `twin_old` (int64, room for `end - first`). `hashes` uint64[end - first] is scratch.
-    Returns the number of such pairs.
+    written to `twin_new`, `twin_old` (int64, room for `end - first`). Returns the number of such pairs.
     """
-    ids, k0, k1 = window_of(txid), key[0], key[1]
+    table, ids, k0, k1 = window_of(slots), window_of(txid), key[0], key[1]
+    hashes = np.empty(_RING, np.uint64)
     n_twins = 0
-    for row in range(first, end):
-        hashes[row - first] = txid_hash(k0, k1, ids, 32 * row)
-    for row in range(first, end):
-        if row + _AHEAD < end:
-            prefetch(slots, _place(hashes[row + _AHEAD - first], slots.size))
-        h = hashes[row - first]
-        tag = h & _LOW
-        at = _place(h, slots.size)
-        while slots[at] != 0:
-            if slots[at] >> _32 == tag:
-                other = base + np.int64(slots[at] & _LOW) - 1
-                if same_bytes(ids, 32 * other, ids, 32 * row, 32):
-                    twin_new[n_twins] = row
-                    twin_old[n_twins] = other
-                    n_twins += 1
-                    break
-            at = at + 1 if at + 1 < slots.size else 0
-        slots[at] = (tag << _32) | np.uint64(row - base + 1)
+    for row in range(first - _AHEAD, end):
+        ahead = row + _AHEAD
+        if ahead < end:
+            h = txid_hash(k0, k1, ids, 32 * ahead)
+            hashes[ahead & (_RING - 1)] = h
+            prefetch(table, _bucket(h, table))
+        if row < first:
+            continue
+        h = hashes[row & (_RING - 1)]
+        bucket = _bucket(h, table)
+        slot = bucket + 8 * zero_of_8(table, bucket)
+        if slot == bucket + BUCKET or tag_of_8(table, bucket, _tag(h)) < 8:
+            slot = _tx_slot(table, h, ids, base, ids, 32 * row)
+            word = load_u64(table, slot)
+            if word != 0:
+                twin_new[n_twins] = row
+                twin_old[n_twins] = base + _row(word)
+                n_twins += 1
+        store_u64(table, slot, _tag(h) << _32 | np.uint64(row - base + 1))
     return n_twins
 
 
@@ -88,40 +133,29 @@ def is_null_outpoint(window, at):
 
 
 @njit(cache=True, nogil=True)
-def find_prevout_txs(slots, key, base, txid, outpoint, count, hashes, found):
+def find_prevout_txs(slots, key, base, txid, outpoint, count, found):
     """For each of `count` inputs the row of the transaction that it spends from: `found` int64, -1 where none.
 
-    `outpoint` uint8[count,36]: what each input spends. `hashes` uint64 is scratch. `txid` is that of the whole ledger.
+    `outpoint` uint8[count,36]: what each input spends. `txid` is that of the whole ledger.
     """
-    ids, data, k0, k1 = window_of(txid), window_of(outpoint), key[0], key[1]
-    for first in range(0, count, _GROUP):
-        end = min(first + _GROUP, count)
-        for i in range(first, end):
-            hashes[i] = txid_hash(k0, k1, data, OUTPOINT * i)
-            prefetch(slots, _place(hashes[i], slots.size))
-        for i in range(first, end):
-            tag = hashes[i] & _LOW
-            at = _place(hashes[i], slots.size)
-            found[i] = -1
-            while slots[at] != 0:
-                if slots[at] >> _32 == tag:
-                    found[i] = base + np.int64(slots[at] & _LOW) - 1
-                    prefetch(ids, 32 * found[i])
-                    break
-                at = at + 1 if at + 1 < slots.size else 0
-        for i in range(first, end):
-            start = OUTPOINT * i
-            if found[i] >= 0 and not same_bytes(ids, 32 * found[i], data, start, 32):
-                # Another key with the same tag stood first: look at every candidate in full.
-                tag = hashes[i] & _LOW
-                at = _place(hashes[i], slots.size)
-                found[i] = -1
-                while slots[at] != 0:
-                    row = base + np.int64(slots[at] & _LOW) - 1
-                    if slots[at] >> _32 == tag and same_bytes(ids, 32 * row, data, start, 32):
-                        found[i] = row
-                        break
-                    at = at + 1 if at + 1 < slots.size else 0
+    table, ids, data, k0, k1 = window_of(slots), window_of(txid), window_of(outpoint), key[0], key[1]
+    hashes = np.empty(_RING, np.uint64)
+    for i in range(-2 * _AHEAD, count):
+        ahead = i + 2 * _AHEAD
+        if ahead < count:
+            h = txid_hash(k0, k1, data, OUTPOINT * ahead)
+            hashes[ahead & (_RING - 1)] = h
+            prefetch(table, _bucket(h, table))
+        ahead = i + _AHEAD
+        if 0 <= ahead < count:
+            h = hashes[ahead & (_RING - 1)]
+            bucket = _bucket(h, table)
+            k = tag_of_8(table, bucket, _tag(h))
+            found[ahead] = base + _row(load_u64(table, bucket + 8 * k)) if k < 8 else -1
+            prefetch(ids, 32 * found[ahead])
+        if i >= 0 and (found[i] < 0 or not same_bytes(ids, 32 * found[i], data, OUTPOINT * i, 32)):
+            word = load_u64(table, _tx_slot(table, hashes[i & (_RING - 1)], ids, base, data, OUTPOINT * i))
+            found[i] = base + _row(word) if word != 0 else -1
 
 
 @njit(cache=True, nogil=True)
@@ -141,8 +175,8 @@ def link_inputs(found, outpoint, tx_in, first_tx, count_tx, tx_out, twin_new, tw
         row = first_tx + t
         for i in range(tx_in[t], tx_in[t + 1]):
             at = OUTPOINT * i
-            if i + _AHEAD < found.size:
-                prefetch(tx_out, found[i + _AHEAD])
+            if i + _LINK_AHEAD < found.size:
+                prefetch(tx_out, found[i + _LINK_AHEAD])
             of = found[i]
             if of < 0 and is_null_outpoint(data, at):
                 prevout[i] = UNLINKED
@@ -170,8 +204,8 @@ def link_inputs(found, outpoint, tx_in, first_tx, count_tx, tx_out, twin_new, tw
 
 @njit(cache=True, nogil=True, inline="always")
 def _pair(h, slots):
-    """Index of the first word of the slot that a hash begins to look at."""
-    return 2 * _place(h, slots.size >> 1)
+    """Index of the first word of the slot that a hash begins to look at; the tag is the hash's other half."""
+    return 2 * np.int64(((h >> _32) * np.uint64(slots.size >> 1)) >> _32)
 
 
 @njit(cache=True, nogil=True, inline="always")

@@ -58,13 +58,15 @@ def index(
     The result depends on the blocks alone: not on the order or number of files, their obfuscation, the number
     of threads, or `memory`, the bytes that the build may hold at once. With `from_height` above 0 a first build
     makes a *period* ledger; Core's undo files then tell the value and script of what was funded before it.
-    Stopped at any moment, the same call goes on where it was.
+    Stopped at any moment, the same call goes on where it was; a period begins anew.
 
     Raises `GeldspurError` for files that are damaged, cut off, foreign or incomplete.
     """
     budget = budget_of(memory, threads)
     if to_height is not None and to_height < from_height:
-        raise UsageError(f"--to-height {to_height:,} lies below --from-height {from_height:,}")
+        raise UsageError(
+            f"--to-height {to_height:,} lies below --from-height {from_height:,}", todo="give the lower height first"
+        )
     _check_target(ledger)
     if isinstance(source, Path | str):
         _check_outside(Path(source), ledger)

@@ -16,7 +16,7 @@ from geldspur.ledger.lookup.runs import Run
 
 LOAD = 0.5
 """How far a table is filled."""
-_TX_WORDS, _SCRIPT_WORDS = 1, 2
+TX_WORDS, SCRIPT_WORDS = 1, 2
 """Words of eight bytes that a slot takes: see `build.kernels`."""
 _LEAST_SLOTS = 1 << 16
 _SCRIPT_COLUMNS = ("script_type", "script_at", "script_payload")
@@ -81,13 +81,21 @@ class NewScripts:
         )
 
 
+def empty_table(slots: int, words: int) -> Array:
+    """Buckets for at least so many slots of `words` words of eight bytes: uint64, aligned as `build.kernels` asks."""
+    whole = -(-8 * words * slots // kernels.BUCKET) * kernels.BUCKET // 8
+    room = np.zeros(whole + kernels.BUCKET // 8, np.uint64)
+    start = -room.ctypes.data % kernels.BUCKET // 8
+    return room[start : start + whole]
+
+
 class _Table:
     """A hash table that is made anew, larger, when it fills up."""
 
     def __init__(self, words: int) -> None:
         """A slot takes `words` words."""
         self._words = words
-        self.slots: Array = np.zeros(words * _LEAST_SLOTS, np.uint64)
+        self.slots: Array = empty_table(_LEAST_SLOTS, words)
 
     @property
     def bytes(self) -> int:
@@ -108,7 +116,7 @@ class _Table:
             raise TablesTooLarge
         count = min(_slots_for(expected), most)
         self.slots = np.empty(0, np.uint64)  # let go of the old one before the new one is made
-        self.slots = np.zeros(self._words * count, np.uint64)
+        self.slots = empty_table(count, self._words)
 
 
 def _slots_for(rows: int) -> int:
@@ -124,7 +132,7 @@ class Tables:
         self._budget = budget
         self._first_tx = draft.range_start["tx"]
         self._first_script = draft.range_start["script"]
-        self._txs, self._scripts = _Table(_TX_WORDS), _Table(_SCRIPT_WORDS)
+        self._txs, self._scripts = _Table(TX_WORDS), _Table(SCRIPT_WORDS)
         self._key = np.array([secrets.randbits(64), secrets.randbits(64)], np.uint64)
         self._hashes: Array = np.empty(1024, np.uint64)
         self._found: Array = np.empty(1024, np.int64)
@@ -156,9 +164,7 @@ class Tables:
         self._insert_txs(first, end)
         self._find_older_twins(first, end)
         found = self._found[: batch.n_in]
-        kernels.find_prevout_txs(
-            self._txs.slots, self._key, self._first_tx, txid, batch.in_outpoint, batch.n_in, self._hashes, found
-        )  # fmt: skip
+        kernels.find_prevout_txs(self._txs.slots, self._key, self._first_tx, txid, batch.in_outpoint, batch.n_in, found)
         for run in self._runs:
             lookup.find_txs_in_run(
                 np.array(run.key, np.uint64), _bits(run.tx_bucket), run.tx_bucket, run.tx_order, run.tx_tag,
@@ -173,12 +179,9 @@ class Tables:
         return prevout
 
     def _insert_txs(self, first: int, end: int) -> None:
-        self._scratch(end - first)
         new, old = np.empty(end - first, np.int64), np.empty(end - first, np.int64)
         txid = self._draft.columns["tx_id"].mapped()
-        count = kernels.insert_txids(
-            self._txs.slots, self._key, txid, self._first_tx, first, end, new, old, self._hashes
-        )
+        count = kernels.insert_txids(self._txs.slots, self._key, txid, self._first_tx, first, end, new, old)
         if count:
             self._twins = (np.append(self._twins[0], new[:count]), np.append(self._twins[1], old[:count]))
 

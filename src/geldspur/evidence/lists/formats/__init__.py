@@ -19,7 +19,7 @@ def begin(file: ListFile, format: str | None, task: Task) -> Reading:
     if format is not None and format not in FORMATS:
         raise UsageError(f"no format is called {format!r}", todo=f"name one of: {', '.join(FORMATS)}")
     if file.size == 0:
-        raise UsageError("the list is an empty file", where=str(file.path))
+        raise UsageError("the list is an empty file", where=str(file.path), todo="get the list again")
     reading = _begin(file, format, task)
     if format == "caid":
         reading.facts.format, reading.facts.scheme = "caid", "UK"
@@ -39,7 +39,11 @@ def _begin(file: ListFile, format: str | None, task: Task) -> Reading:
             raise _other(file, format, "XML")
         return ncmec.read_xml(file, task)
     if b"\x00" in head:
-        raise UsageError("the list is neither text nor a database that is known here", where=str(file.path))
+        raise UsageError(
+            "the list is neither text nor a database that is known here",
+            where=str(file.path),
+            todo="give one of the formats of docs/evidence-lists.md",
+        )
     return plain.read(file, task)
 
 
