@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import sqlite3
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from custody_scan import make_scan, make_source
+from typer.testing import CliRunner
 
+from geldspur.cli.app import app
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.evidence.custody import Against, seal, verify
 from geldspur.evidence.custody.tables import DIGESTS
@@ -244,3 +247,35 @@ def test_verifying_writes_nothing(scan):
 def test_a_trigger_that_somebody_added_is_found(scan):
     spoiler(scan).execute("CREATE TRIGGER t AFTER INSERT ON hit BEGIN DELETE FROM hit; END")
     assert "database" in failed(scan)
+
+
+COMMANDS = (
+    ("status",), ("report", "--out", "report", "--no-pdf"), ("match", "--list", "list.txt", "--no-error"),
+    ("scan",), ("deep",), ("seal",), ("verify",),
+)  # fmt: skip
+SPOILT = {
+    "cut": None,
+    "no table": "DROP TABLE hit",
+    "a log of no JSON": "UPDATE log SET event = '{' WHERE seq = 2",
+    "no JSON": "UPDATE about SET value = '{' WHERE key IN ('describe', 'options')",
+    "an archive in itself": "UPDATE entry SET parent = id",
+}
+
+
+@pytest.mark.parametrize("spoilt", SPOILT)
+def test_no_command_stumbles_over_a_database_that_was_edited(room, scan, tmp_path, monkeypatch, spoilt):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "list.txt").write_text("0" * 31 + "1\n")
+    for name in ("manifest.json", "manifest.json.sig"):
+        (scan / name).unlink()
+    if SPOILT[spoilt] is None:
+        os.truncate(scan / "scan.sqlite", (scan / "scan.sqlite").stat().st_size // 2)
+    else:
+        with spoiler(scan) as db:
+            db.execute(SPOILT[spoilt])
+    for command, *options in COMMANDS:
+        where = [str(room / "source"), "--out", str(scan)] if command == "scan" else [str(scan)]
+        more = ["--source", str(room / "source"), "--all"] if command == "verify" else options
+        result = CliRunner().invoke(app, ["evidence", command, *where, *more])
+        assert isinstance(result.exception, GeldspurError | SystemExit | None), (command, result.exception)
+        assert command != "verify" or result.exit_code

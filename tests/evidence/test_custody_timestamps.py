@@ -63,6 +63,16 @@ def test_a_request_is_carried_out_and_the_answer_back(scan, authority, tmp_path)
     assert state == "ok" and "(verified by openssl ts)" in words
 
 
+@pytest.mark.parametrize("place", ["source/x.tsq", "bound/x.tsq", "scan/x.tsq", "scan/scan.sqlite", "notes.txt"])
+def test_a_request_is_written_neither_into_the_source_nor_over_something_else(scan, tmp_path, place):
+    (tmp_path / "bound").symlink_to(tmp_path / "source")
+    (tmp_path / "notes.txt").write_text("notes")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    result = CliRunner().invoke(app, ["evidence", "seal", str(scan), "--timestamp-request", str(tmp_path / place)])
+    assert isinstance(result.exception, UsageError)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.assertion("EV-CU-09", "A lost or changed time stamp is found.")
 def test_a_server_answers_at_once_and_a_lost_or_changed_stamp_is_found(scan, authority, tmp_path):
     with authority.serving() as url:

@@ -5,6 +5,8 @@ import gzip
 import hashlib
 import json
 import sqlite3
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -449,3 +451,22 @@ def test_a_format_that_the_content_is_not_is_refused(tmp_path):
         compiled(tmp_path, ncmec_xml(), format="vics")
     with pytest.raises(UsageError, match="no format is called"):
         compiled(tmp_path, "x", format="nonsense")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"value":[{"Media":[{"MediaSize":' + b"9" * 5000 + b',"MD5":"a"}]}]}',
+        b'{"value":[{"Media":[{"MD5":"' + text(1).encode() + b'","MediaSize":' + b"9" * (1 << 17) + b"}]}]}",
+        b'{"value":[{"Media":' + b"[" * 100_000,
+        b"[" * 300_000,
+    ],
+)
+def test_json_that_is_made_to_stop_its_parser_is_refused(tmp_path, content):
+    (tmp_path / "list.json").write_bytes(content)
+    command = [sys.executable, "-m", "geldspur", "evidence", "lists", "make", tmp_path / "list.json"]
+    done = subprocess.run(
+        [*command, "--out", tmp_path / "compiled"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode in (1, 2) and done.stderr.startswith("error:"), done
+    assert [path.name for path in tmp_path.iterdir()] == ["list.json"]

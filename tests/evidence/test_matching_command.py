@@ -10,6 +10,8 @@ from matching_scan import made_scan
 from typer.testing import CliRunner
 
 from geldspur.cli.app import app
+from geldspur.errors import GeldspurError
+from geldspur.evidence.lists import make_list
 from geldspur.proof.chainlog import breaks
 
 MD5_EMPTY = "d41d8cd98f00b204e9800998ecf8427e"
@@ -123,3 +125,15 @@ def test_a_list_named_twice_is_refused(case):
     result = CliRunner().invoke(app, ["evidence", "match", str(case / "scan"), *lists])
     assert result.exit_code != 0
     assert "named twice" in str(result.exception)
+
+
+@pytest.mark.parametrize("name", ["md5.prefix", "md5.tail", "md5.rows", "sha1.table"])
+def test_a_damaged_list_is_refused_and_nothing_called_unknown_to_it(case, name):
+    make_list(case / "known.csv", case / "compiled")
+    column = case / "compiled" / name
+    data = bytearray(column.read_bytes())
+    data[-1] ^= 1
+    column.write_bytes(data)
+    arguments = ["evidence", "match", str(case / "scan"), "--list", str(case / "compiled"), "--no-error"]
+    assert isinstance(CliRunner().invoke(app, arguments).exception, GeldspurError)
+    assert not rows(case, "hash_list")

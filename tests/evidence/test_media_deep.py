@@ -1,6 +1,7 @@
 """The deep mode decodes what no list knows, in order of copies, and goes on where it was left."""
 
 import hashlib
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -93,6 +94,17 @@ def test_a_scan_verifies_after_a_run_and_an_edited_frame_of_it_is_found(scanned)
         db.execute("UPDATE frame SET quality = quality - 1 WHERE stage = 'second' AND at_ms = 1000")
     failed = [check.name for check in verify(out, Against()).checks if check.state == "failed"]
     assert failed == ["tables", "fingerprints"]
+
+
+def test_a_source_is_found_again_by_the_bytes_of_its_name(tmp_path):
+    named = os.fsencode(tmp_path) + b"/sei\\zed\xff"
+    source, decoy = Path(os.fsdecode(named)), tmp_path / "sei\\\\zed\\xff"  # as its name is shown
+    for folder in (source, decoy):
+        folder.mkdir()
+        (folder / "a.mp4").write_bytes(encode(scenes(2 if folder == source else 1), "mp4", "libx264", g=1000))
+    scan(source, tmp_path / "out", workers=1)
+    done = deepen(tmp_path / "out")
+    assert (done.done, done.failed) == (1, 0)
 
 
 def test_bytes_that_are_no_longer_those_of_the_scan_are_not_decoded(scanned):

@@ -1,6 +1,8 @@
 """Damaged, foreign and incomplete block files end in a message that says what, where and what to do."""
 
+import os
 import shutil
+from contextlib import suppress
 
 import pytest
 
@@ -102,6 +104,14 @@ def test_a_foreign_file_is_refused(tmp_path, content):
 def test_an_empty_folder_is_refused(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "blk*.dat" in refused(tmp_path / "empty", tmp_path).what
+
+
+def test_a_pipe_under_a_files_name_is_not_waited_for(blocks, tmp_path):
+    os.mkfifo(blocks / "blk00009.dat")
+    os.mkfifo(blocks / "rev00009.dat")
+    with suppress(GeldspurError):
+        index(blocks, tmp_path / "ledger", from_height=10, to_height=20)
+    assert index(blocks, tmp_path / "ledger0").blocks > 20
 
 
 def test_a_ledger_is_never_written_among_the_evidence(blocks):

@@ -510,6 +510,20 @@ def test_a_source_that_has_changed_is_found(blocks, tmp_path):
             assert {f.check for f in damage(examine(tmp_path / "ledger", with_source=True))} == {"source"}
 
 
+@pytest.mark.parametrize("column", ["in_sequence", "tx_locktime", "out_value", "tx_out"])
+def test_damage_is_not_given_a_new_checksum_by_an_append(column, blocks, tmp_path):
+    index(blocks, tmp_path / "ledger", to_height=60)
+    data = tmp_path / "ledger" / "columns" / f"{column}.bin"
+    with flipped(data, data.stat().st_size // 2):
+        before = (tmp_path / "ledger" / "manifest.json").read_bytes()
+        with pytest.raises(GeldspurError, match=f"damaged, and nothing was changed: .*{column}"):
+            index(blocks, tmp_path / "ledger")
+        assert (tmp_path / "ledger" / "manifest.json").read_bytes() == before
+        assert {f.check for f in damage(examine(tmp_path / "ledger"))} >= {"checksums"}
+    index(blocks, tmp_path / "ledger")
+    assert examine(tmp_path / "ledger").sound
+
+
 # Anything at all
 
 

@@ -1,6 +1,7 @@
 """The Parquet export holds what the ledger and a second reader of the blocks hold."""
 
 import hashlib
+import os
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -135,6 +136,11 @@ def test_an_export_is_refused_where_it_would_overwrite_or_mislead(embedded, tmp_
         file.write(b"x")
     with pytest.raises(GeldspurError, match="blocks is not whole"):
         open_export(embedded.ledger, tmp_path / "out")
+
+
+def test_a_path_that_is_no_text_is_refused(embedded, tmp_path):
+    with pytest.raises(UsageError, match="no UTF-8"):
+        export_parquet(embedded.ledger, tmp_path / os.fsdecode(b"x\xff"))
 
 
 def test_an_export_that_fails_leaves_nothing_behind(embedded, tmp_path, monkeypatch):

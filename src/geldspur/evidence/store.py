@@ -78,9 +78,25 @@ class ScanStore:
         return self._seq, self._hash
 
 
-def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
+@contextmanager
+def _connected(path: Path, read_only: bool) -> Iterator[sqlite3.Connection]:
+    """The database while it is open; whatever SQLite finds damaged in it meanwhile is a `GeldspurError`."""
     mode = "ro" if read_only else "rwc"
     db = sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None)
+    try:
+        _set_up(db, read_only)
+        yield db
+    except sqlite3.DatabaseError as error:
+        raise GeldspurError(
+            f"the scan's database can't be used: {error}",
+            where=str(path),
+            todo="geldspur evidence verify DIR tells whether it is damaged; take the scan from a copy, or scan again",
+        ) from error
+    finally:
+        db.close()
+
+
+def _set_up(db: sqlite3.Connection, read_only: bool) -> None:
     db.execute("PRAGMA foreign_keys = ON")
     db.execute("PRAGMA trusted_schema = OFF")
     db.execute("PRAGMA temp_store = MEMORY")  # no file outside the scan directory
@@ -89,7 +105,6 @@ def _connect(path: Path, read_only: bool) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA wal_autocheckpoint = 8000")  # pages; each one is written once for many changes of it
-    return db
 
 
 @contextmanager
@@ -106,15 +121,12 @@ def new_or_unfinished(folder: Path) -> Iterator[ScanStore]:
     with _only_writer(folder):
         path = folder / DATABASE
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
-        db = _connect(path, read_only=False)
-        try:
+        with _connected(path, read_only=False) as db:
             if not db.execute("SELECT 1 FROM sqlite_schema WHERE name = 'log'").fetchone():
                 schema = files("geldspur.evidence").joinpath("schema.sql").read_text()
                 db.executescript("BEGIN;" + schema + "COMMIT;")
             _check(db, folder)
             yield ScanStore(folder, db)
-        finally:
-            db.close()
 
 
 @contextmanager
@@ -129,12 +141,9 @@ def open_to_write(folder: Path) -> Iterator[ScanStore]:
 def open_to_read(folder: Path) -> Iterator[ScanStore]:
     """An existing scan directory, to read only."""
     _must_exist(folder)
-    db = _connect(folder / DATABASE, read_only=True)
-    try:
+    with _connected(folder / DATABASE, read_only=True) as db:
         _check(db, folder)
         yield ScanStore(folder, db)
-    finally:
-        db.close()
 
 
 def _must_exist(folder: Path) -> None:

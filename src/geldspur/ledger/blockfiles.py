@@ -28,6 +28,8 @@ Record = BlockRef
 FRAME = 8
 _HEAD = FRAME + HEADER_SIZE
 _WINDOW = 1 << 20
+_READ_ONLY = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
+"""Not to wait for a writer, where somebody has put a pipe under a block file's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class BlockFile:
     def open(self) -> "Iterator[OpenFile]":
         """The file, opened for reading; GeldspurError for whatever the machine refuses meanwhile."""
         try:
-            handle = os.open(self.path, os.O_RDONLY)
+            handle = os.open(self.path, _READ_ONLY)
             try:
                 yield OpenFile(self, handle)
             finally:

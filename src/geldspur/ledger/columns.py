@@ -65,6 +65,22 @@ def open_column(folder: Path, name: str, entry: Mapping[str, Any], single: bool 
     return np.asarray(mapped)
 
 
+@contextmanager
+def coherent(folder: Path) -> Iterator[None]:
+    """Rows that point nowhere, and bytes that are of no type, are a `GeldspurError` about the ledger in `folder`.
+
+    What look-ups read is not compared with its checksums, so that damage shows in this way, if at all.
+    """
+    try:
+        yield
+    except (LookupError, ValueError, OverflowError, StopIteration) as error:
+        raise GeldspurError(
+            f"the ledger's columns contradict each other: {type(error).__name__}: {error}",
+            where=str(folder),
+            todo=f"geldspur doctor --ledger {folder} tells what is damaged; where it finds nothing, report this error",
+        ) from error
+
+
 class Ahead:
     """Has the system begin to read rows of mapped columns, so that several reads of the disk go on at once.
 
@@ -110,7 +126,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     """Read a JSON object; GeldspurError that names `what` where it can't be."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise GeldspurError(f"{what} can't be read: {error}", where=str(path)) from error
     if not isinstance(content, dict):
         raise GeldspurError(f"{what} is not what it should be", where=str(path))

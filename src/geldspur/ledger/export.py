@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from geldspur.errors import UsageError
-from geldspur.ledger.columns import staging, write_json
+from geldspur.ledger.columns import coherent, staging, write_json
 from geldspur.ledger.exported import FORMAT, SCHEMA, is_export
 from geldspur.ledger.store import Ledger
 from geldspur.ledger.tables import TABLES, Made, Table, rows_of
@@ -42,6 +42,9 @@ def export_parquet(
     unknown table or a folder that holds something else, GeldspurError where it can't be written.
     """
     chosen = _chosen(tables)
+    if not _is_text(folder):
+        raise UsageError(f"{str(folder)!a} is no UTF-8 text: Parquet's writers and readers open no such path",
+                         todo="choose another folder, or move the ledger")  # fmt: skip
     if folder.exists() and not is_export(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} exists and is not an export", todo="choose an empty or new folder")
     rows: dict[str, int] = {}
@@ -66,6 +69,11 @@ def export_parquet(
     return ExportReport(folder, rows, size)
 
 
+def _is_text(path: Path) -> bool:
+    """Can the path be written as UTF-8?"""
+    return str(path).isascii() or str(path).encode("utf-8", "ignore").decode() == str(path)
+
+
 def _chosen(names: Sequence[str] | None) -> list[Table]:
     known = {table.name: table for table in TABLES}
     unknown = [name for name in names or () if name not in known]
@@ -83,7 +91,8 @@ def _write(ledger: Ledger, table: Table, file: Path, progress: Progress) -> int:
         pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=dictionaries) as writer,
     ):
         for first, end in _groups(total):
-            made = table.read(ledger, first, end)
+            with coherent(ledger.folder):
+                made = table.read(ledger, first, end)
             arrays = [_arrow(made[c.name], schema.field(c.name).type) for c in table.columns]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=GROUP_ROWS)
             task.advance(end - first)

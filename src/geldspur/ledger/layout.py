@@ -84,3 +84,9 @@ PRIMARY: tuple[Column, ...] = (
 )
 SPENDER = Column("out_spender", "out", "<u8", points_at="in")
 COLUMNS = {column.name: column for column in (*PRIMARY, SPENDER)}
+RUN_TYPES: dict[str, tuple[str, ...]] = {
+    "tx_bucket": ("<u4",), "tx_order": ("<u4",), "tx_tag": ("<u2",),
+    "script_bucket": ("<u4",), "script_order": ("<u4",), "script_tag": ("<u2",),
+    "out_start": ("<u4", "<u8"), "outputs": ("<u4", "<u8"), "out_scripts": ("<u4",),
+}  # fmt: skip
+"""The columns of a look-up run, and the element types that they may have."""

@@ -4,21 +4,26 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from geldspur.bitcoin.networks import NETWORKS
 from geldspur.errors import GeldspurError, disk_todo
 from geldspur.ledger.columns import AGAIN, read_json, write_json
-from geldspur.ledger.layout import FORMAT, SCHEMA
+from geldspur.ledger.layout import COLUMNS, FORMAT, RUN_TYPES, SCHEMA, SPENDER, Axis, Column
 
-COUNT_NAMES = {
+COUNT_NAMES: dict[Axis, str] = {
     "block": "blocks", "tx": "transactions", "in": "inputs", "out": "outputs", "script": "scripts",
     "payload": "payload_bytes", "edge": "edges",
 }  # fmt: skip
 
 
+_KEYED = ("tx", "script")
 _MARK = "unfinished.json"
 BEFORE = "manifest.before.json"
 """The manifest of a ledger that is being changed in place."""
@@ -77,7 +82,91 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             where=str(path),
             todo="remove its folder and build it again with: geldspur index BLOCKS --ledger DIR",
         )
+    if (fault := _fault(manifest)) is not None:
+        raise GeldspurError(
+            f"the ledger's manifest is damaged: {fault}",
+            where=str(path),
+            todo="geldspur doctor tells more; remove the ledger's folder and index again",
+        )
     return manifest
+
+
+def _fault(manifest: dict[str, Any]) -> str | None:
+    """What of a manifest's form would mislead whoever opens its columns; None where nothing does."""
+    heights: Any = manifest.get("heights")
+    counts, columns, runs = (manifest.get(name) for name in ("counts", "columns", "runs"))
+    if not isinstance(manifest.get("network"), str) or manifest["network"] not in NETWORKS:
+        return "its network is unknown"
+    if not _is_span(heights, 1 << 32):
+        return "its heights"
+    names = set(COUNT_NAMES.values())
+    if not isinstance(counts, dict) or set(counts) != names or not all(map(_is_count, counts.values())):
+        return "its counts"
+    if heights[1] - heights[0] + 1 != counts["blocks"]:
+        return "its heights are not so many blocks as it counts"
+    if not isinstance(manifest.get("tip_hash"), str) or not re.fullmatch("[0-9a-f]{64}", manifest["tip_hash"]):
+        return "its tip_hash"
+    pairs = manifest.get("overwritten")
+    if not isinstance(pairs, list) or not all(_is_pair(pair, counts["transactions"]) for pair in pairs):
+        return "its list of overwritten transactions"
+    if not isinstance(columns, dict) or set(columns) != set(COLUMNS):
+        return "its list of columns"
+    rows = {axis: counts[name] for axis, name in COUNT_NAMES.items()}
+    wrong = sorted(name for name, column in COLUMNS.items() if not _is_entry(columns[name], column, rows))
+    if wrong:
+        return f"the entry of the column {wrong[0]}"
+    if not isinstance(runs, list) or not runs or not all(map(_is_run, runs)):
+        return "its list of look-up runs"
+    for axis, count in (("txs", "transactions"), ("scripts", "scripts"), ("outs", "outputs")):
+        if [0, *(run[axis][1] for run in runs)] != [*(run[axis][0] for run in runs), counts[count]]:
+            return f"its look-up runs don't follow one another to the last of the {count}"
+    return None
+
+
+def _is_count(value: Any, limit: int = 1 << 62) -> bool:
+    return type(value) is int and 0 <= value < limit
+
+
+def _is_span(value: Any, limit: int = 1 << 62) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(_is_count(v, limit) for v in value) and (
+        value[0] <= value[1]
+    )  # fmt: skip
+
+
+def _is_pair(value: Any, n_tx: int) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)) and value[1] < value[0] < n_tx
+
+
+def _is_entry(entry: Any, column: Column, rows: dict[Axis, int]) -> bool:
+    """Has a column's entry the type and shape that the counts ask for?"""
+    if not isinstance(entry, dict):
+        return False
+    types = ("<u4", "<u8") if column.points_at is not None else (np.dtype(column.dtype).str,)
+    length = rows[column.axis] + column.offsets
+    shape = [length, column.width] if column.width > 1 else [length]
+    sums = entry.get("xxh3_128", None if column is not SPENDER else [])
+    dtype = entry.get("dtype")
+    return (
+        isinstance(dtype, str) and dtype in types and entry.get("shape") == shape
+        and isinstance(sums, list) and all(isinstance(s, str) for s in sums)
+    )  # fmt: skip
+
+
+def _is_run(run: Any) -> bool:
+    if not isinstance(run, dict) or not isinstance(run.get("name"), str) or not isinstance(run.get("columns"), dict):
+        return False
+    key: Any = run.get("key")
+    spans: list[Any] = [run.get(name) for name in ("heights", "txs", "scripts", "outs")]
+    if not isinstance(key, list) or len(key) != 2 or not all(_is_count(word, 1 << 64) for word in key):
+        return False
+    if not all(_is_span(span) for span in spans) or run["name"] != f"{spans[0][0]}-{spans[0][1]}-{key[0]:016x}":
+        return False
+    columns = run["columns"]
+    well_formed = set(columns) | {"out_scripts"} == set(RUN_TYPES) and all(
+        isinstance(entry, dict) and entry.get("dtype") in RUN_TYPES[name] and isinstance(entry.get("shape"), list)
+        and len(entry["shape"]) == 1 and _is_count(entry["shape"][0]) for name, entry in columns.items()
+    )  # fmt: skip
+    return well_formed and all(columns[f"{axis}_order"]["shape"] == columns[f"{axis}_tag"]["shape"] for axis in _KEYED)
 
 
 def identity(manifest: dict[str, Any]) -> str:

@@ -238,6 +238,8 @@ TABLES = (
 """All tables, in the order in which they are best read."""
 
 
+_LONGEST = 32
+"""Bytes of payload of the scripts whose addresses are made in bulk."""
 _HEX = np.frombuffer(b"".join(f"{b:02x}".encode() for b in range(256)), "<u2")
 
 
@@ -287,5 +289,7 @@ def _payloads(ledger: Ledger, scripts: Array) -> Array:
     """Payloads of scripts of one length, uint8[n,length]."""
     at = np.asarray(ledger.script_at)[scripts].astype(np.int64)
     length = int(ledger.script_at[int(scripts[0]) + 1]) - int(at[0])
+    if not 0 < length <= _LONGEST:
+        raise ValueError(f"a payload of {length:,} bytes where an address has {_LONGEST} at most")
     payloads: Array = np.asarray(ledger.script_payload)[at[:, None] + np.arange(length)]
     return payloads

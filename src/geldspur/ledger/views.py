@@ -3,11 +3,12 @@
 from dataclasses import asdict
 from typing import Any
 
-from geldspur.bitcoin.addresses import decode
+from geldspur.bitcoin.addresses import Decoded, decode
 from geldspur.bitcoin.headers import parse_header
 from geldspur.bitcoin.scripts import ScriptType, classify, script_of
 from geldspur.bitcoin.transactions import Transaction, parse_transaction
 from geldspur.errors import UsageError
+from geldspur.ledger.columns import coherent
 from geldspur.ledger.history import AddressHistory, block_time, edge_outputs, first_height, inpoint, outpoint, when
 from geldspur.ledger.neighbours import Side, neighbours
 from geldspur.ledger.store import Ledger
@@ -24,7 +25,11 @@ def amount(sat: int) -> str:
 
 def block_view(ledger: Ledger, which: str) -> View:
     """A block by height or hash: header fields, sizes, and all transactions with what they spend."""
-    height = _height(ledger, which)
+    with coherent(ledger.folder):
+        return _block_view(ledger, _height(ledger, which))
+
+
+def _block_view(ledger: Ledger, height: int) -> View:
     raw = ledger.raw_block(height)
     header = parse_header(raw[:80])
     row = height - first_height(ledger)
@@ -50,7 +55,13 @@ def block_view(ledger: Ledger, which: str) -> View:
 
 def transaction_view(ledger: Ledger, txid: str) -> View:
     """A transaction by its id: what it spends, what it pays, who spent that."""
-    tx = ledger.tx_index(_hash(txid, "a transaction id"))
+    key = _hash(txid, "a transaction id")
+    with coherent(ledger.folder):
+        return _transaction_view(ledger, key)
+
+
+def _transaction_view(ledger: Ledger, txid: str) -> View:
+    tx = ledger.tx_index(txid)
     if tx is None:
         raise UsageError(
             f"transaction {txid} is not in this ledger",
@@ -78,6 +89,14 @@ def address_view(
     and not spent in it.
     """
     key = decode(text, ledger.network)
+    with coherent(ledger.folder):
+        return _address_view(ledger, text, key, limit, page, newest_first, at_height, with_neighbours)
+
+
+def _address_view(
+    ledger: Ledger, text: str, key: Decoded, limit: int, page: int, newest_first: bool, at_height: int | None,
+    with_neighbours: bool,
+) -> View:  # fmt: skip
     history = AddressHistory(ledger, ledger.script_index(key.script_type, key.payload))
     total, first = len(history.receipts), (page - 1) * limit
     rows = history.receipts[::-1] if newest_first else history.receipts

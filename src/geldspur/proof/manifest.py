@@ -64,7 +64,10 @@ def build(fields: Mapping[str, Any], entries: Iterable[Entry]) -> bytes:
 
 def read(raw: bytes) -> tuple[dict[str, Any], list[Entry]]:
     """Fields and entries of a manifest that `build` wrote; ValueError for any other bytes."""
-    content = json.loads(raw)
+    try:
+        content = json.loads(raw)
+    except RecursionError as error:
+        raise ValueError("not a manifest as this program writes it") from error
     if not isinstance(content, dict) or _dump(content) != raw:
         raise ValueError("not a manifest as this program writes it")
     claimed = content.pop(_SELF, None)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 from geldspur.bitcoin.scripts import ScriptType
 from geldspur.errors import GeldspurError
 from geldspur.ledger import NO_SCRIPT, Ledger
-from geldspur.ledger.columns import open_column, read_json, staging, write_column, write_json
+from geldspur.ledger.columns import Array, coherent, open_column, read_json, staging, write_column, write_json
+from geldspur.ledger.store import parts
 from geldspur.progress import SILENT, Progress
 from geldspur.rules import rule
 from geldspur.tags import TagEdition, open_tags
@@ -19,6 +21,7 @@ from geldspur.wallets.verdicts import REFUSED, Verdict
 
 FORMAT = "geldspur-wallets/1"
 _STEP = 1 << 16
+_PART = 1 << 20
 _GUARDS = ("co-spend", "coinjoin-guard", "payjoin-guard", "service-conflict-guard")
 
 
@@ -52,8 +55,10 @@ def build_wallets(ledger: Ledger, progress: Progress = SILENT) -> WalletsReport:
     alone.
     """
     tags = open_tags(ledger.folder)
+    _refuse_damaged(ledger)
     verdict = _judge(ledger, progress)
-    actor, _ = service_of_scripts(ledger, tags)
+    with coherent(ledger.folder):
+        actor, _ = service_of_scripts(ledger, tags)
     parent = np.arange(ledger.n_scripts, dtype=np.uint32)
     with progress.task("Joining wallets", None, "transactions"):
         joins = kernels.merge(ledger.tx_in, ledger.in_prevout, ledger.out_script, verdict, actor, parent)
@@ -75,6 +80,31 @@ def build_wallets(ledger: Ledger, progress: Progress = SILENT) -> WalletsReport:
         }  # fmt: skip
         write_json(work / "manifest.json", content)
     return report
+
+
+def _refuse_damaged(ledger: Ledger) -> None:
+    """Kernels follow what these columns point at: rows that don't exist are a `GeldspurError`, and never looked at."""
+    damaged = [
+        name
+        for name, starts, rows in (
+            ("tx_in", ledger.tx_in, ledger.n_inputs),
+            ("tx_out", ledger.tx_out, ledger.n_outputs),
+        )
+        if starts[-1] != rows or not all((part[1:] >= part[:-1]).all() for part in _overlapping(starts))
+    ]
+    if not all(((part < ledger.n_scripts) | (part == NO_SCRIPT)).all() for part in parts(ledger.out_script)):
+        damaged.append("out_script")
+    if damaged:
+        raise GeldspurError(
+            f"columns of the ledger are damaged: {', '.join(damaged)}",
+            where=str(ledger.folder / "columns"),
+            todo=f"geldspur doctor --ledger {ledger.folder} tells where; index again into a new folder",
+        )
+
+
+def _overlapping(rows: Array) -> Iterator[Array]:
+    """Slices of bounded length, each with the first row of the next."""
+    return (rows[at : at + _PART + 1] for at in range(0, len(rows), _PART))
 
 
 def _judge(ledger: Ledger, progress: Progress) -> np.ndarray[Any, Any]:
@@ -122,6 +152,8 @@ class Wallets:
         self.wallet = open_column(folder, "wallet", manifest["columns"]["wallet"])
         self.verdict = open_column(folder, "verdict", manifest["columns"]["verdict"])
         self.ledger = ledger
+        if len(self.wallet) != ledger.n_scripts or len(self.verdict) != ledger.n_txs:
+            raise GeldspurError("the wallets' manifest is damaged", where=str(folder), todo="build them again")
 
     def input_scripts(self, tx: int) -> list[int]:
         """The distinct scripts that a transaction's inputs spend from, in order of first appearance."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from geldspur.errors import GeldspurError
 from geldspur.ledger import Ledger
 from geldspur.wallets import kernels
 from geldspur.wallets.build import Wallets
@@ -38,10 +39,16 @@ class JoinSearch:
         start = np.array(sorted(set(sources)), np.uint32)
         goal = np.array(sorted(set(targets)), np.uint32)
         ledger = self.ledger
-        visited, _ = kernels.join_tree(
+        visited, missing = kernels.join_tree(
             start, goal, ledger.tx_in, ledger.in_prevout, ledger.out_script, ledger.out_spender,
             *ledger.outputs_by_script, self.wallets.verdict, self._reached, self._via_script, self._via_tx, self._queue,
         )  # fmt: skip
+        if missing < 0:
+            raise GeldspurError(
+                "the ledger's columns are damaged: a row points at none",
+                where=str(ledger.folder),
+                todo=f"geldspur doctor --ledger {ledger.folder} tells where",
+            )
         found = {int(g): self._walk(int(g)) for g in goal if self._reached[g] == 1}
         self._reached[self._queue[:visited]] = 0
         return found

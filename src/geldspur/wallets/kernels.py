@@ -296,11 +296,17 @@ def join_tree(
     while head < tail and missing > 0:
         s = queue[head]
         head += 1
+        if out_start[s + 1] > outputs.size:
+            return tail, -1
         for k in range(out_start[s], out_start[s + 1]):
+            if outputs[k] >= out_spender.size:
+                return tail, -1
             i = out_spender[outputs[k]]
             if i >= in_prevout.size:
                 continue
             t = np.searchsorted(tx_in, i, side="right") - 1
+            if t < 0 or t >= verdict.size or tx_in[t + 1] > in_prevout.size:
+                return tail, -1
             if verdict[t] != CO_SPEND:
                 continue
             for j in range(tx_in[t], tx_in[t + 1]):
@@ -308,6 +314,8 @@ def join_tree(
                 if o >= out_script.size or out_script[o] == _NO_SCRIPT:
                     continue
                 other = out_script[o]
+                if other >= reached.size:
+                    return tail, -1
                 if reached[other] == 1:
                     continue
                 if reached[other] == 2:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from geldspur.bitcoin.addresses import decode
 from geldspur.errors import UsageError
 from geldspur.ledger import Ledger
+from geldspur.ledger.columns import coherent
 from geldspur.rules import rule
 from geldspur.tags import TagEdition
 from geldspur.wallets.build import Wallets
@@ -51,6 +52,11 @@ def explain(ledger: Ledger, tags: TagEdition, first: str, second: str) -> Answer
     Raises `UsageError` for an address that the ledger has never seen.
     """
     wallets = Wallets(ledger, tags)
+    with coherent(ledger.folder):
+        return _explain(ledger, wallets, first, second)
+
+
+def _explain(ledger: Ledger, wallets: Wallets, first: str, second: str) -> Answer:
     a, b = _script(ledger, first), _script(ledger, second)
     if a == b:
         return Answer(True, "The two are the same address.", [], [])

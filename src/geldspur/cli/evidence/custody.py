@@ -43,6 +43,7 @@ def seal(
     from geldspur.evidence.custody import seal as seal_scan
     from geldspur.evidence.custody import stamps
     from geldspur.evidence.custody.seal import is_signed
+    from geldspur.evidence.outputs import check_request
     from geldspur.evidence.store import open_to_write
     from geldspur.proof import timestamps
     from geldspur.proof.keys import find_private, read_private
@@ -50,6 +51,8 @@ def seal(
     signer = read_private(find_private(key), lambda: passphrase_from(passphrase_file)) if key else None
     only_keep = timestamp_response is not None and not (key or timestamp_request or timestamp_url)
     with open_to_write(folder) as store:
+        if timestamp_request:
+            check_request(timestamp_request, folder, store.about())
         sealed = None if only_keep else seal_scan(store, signer)
         responses = [timestamp_response.read_bytes()] if timestamp_response else []
         if sealed and timestamp_url:

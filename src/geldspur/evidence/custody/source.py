@@ -25,7 +25,7 @@ _HASHED = """
 _OUTERMOST = """
     WITH RECURSIVE up (id, parent) AS (
         SELECT id, parent FROM entry WHERE id = ?
-        UNION ALL SELECT e.id, e.parent FROM entry e JOIN up ON e.id = up.parent
+        UNION SELECT e.id, e.parent FROM entry e JOIN up ON e.id = up.parent
     ) SELECT id FROM up WHERE parent IS NULL
 """
 

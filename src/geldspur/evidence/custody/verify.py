@@ -99,6 +99,14 @@ def _guarded(name: str, check: Callable[[], Check | list[Check]]) -> list[Check]
     """A check that stumbles over what it reads has found it broken."""
     try:
         result = check()
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, sqlite3.DatabaseError) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+        sqlite3.DatabaseError,
+    ) as error:
         return [Check(name, "failed", f"what it reads is malformed: {type(error).__name__}: {error}")]
     return result if isinstance(result, list) else [result]

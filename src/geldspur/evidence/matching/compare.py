@@ -83,6 +83,7 @@ def match(
 
     Raises:
         UsageError: the same list is named twice.
+        GeldspurError: a compiled list is not as it was written.
     """
     seen: dict[bytes, str] = {}
     for hashes in lists:
@@ -91,6 +92,7 @@ def match(
                 "a list is named twice", where=f"{seen[hashes.sha256]}, {hashes.name}", todo="name it once"
             )
         seen[hashes.sha256] = hashes.name
+        hashes.verify(progress)  # what a damaged list doesn't find would be called unknown to it
     db = store.db
     compared = db.execute("SELECT count(*) FROM content WHERE size > 0").fetchone()[0]
     pictures = searchable(db)

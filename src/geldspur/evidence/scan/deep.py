@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from geldspur.errors import UsageError
 from geldspur.evidence.custody.seal import seal_after_work
 from geldspur.evidence.media.record import frames_sha256
 from geldspur.evidence.model import FrameHash, MediaResult
+from geldspur.evidence.outputs import source_of
 from geldspur.evidence.scan.deep_task import DeepTask, make_handler
 from geldspur.evidence.scan.pool import Pool, Task
 from geldspur.evidence.sources import open_source
@@ -65,7 +67,10 @@ def deepen(
         GeldspurError: another process writes the scan.
     """
     with open_to_write(folder) as store:
-        source = open_source(source_path or Path(store.about()["source"]))
+        where = source_path or source_of(store.about())
+        if where is None:
+            raise UsageError("the scan does not tell where its source was", todo="name it with --source PATH")
+        source = open_source(where)
         todo = list(store.db.execute(_UNKNOWN, (every,)))
         chosen = iter(todo[:limit])
         end = None if minutes is None else time.monotonic() + 60 * minutes
@@ -101,7 +106,8 @@ def _whereabouts(store: ScanStore, entry: int) -> tuple[bytes, dict[str, int | s
 
     path, ordinal, place, parent = _row(store, entry)
     outer_path, outer_place = path, place
-    while parent is not None:
+    while parent is not None and parent < entry:  # an archive's row is older than its members'
+        entry = parent
         outer_path, _, outer_place, parent = _row(store, parent)
     member = (path[len(outer_path) + 1 :], ordinal) if outer_path != path else None
     return outer_path, json.loads(outer_place), member

@@ -90,7 +90,14 @@ def _begin(store: ScanStore, source: Source, options: dict[str, Any]) -> list[st
 def _must_agree(
     store: ScanStore, before: dict[str, str], kind: str, facts: dict[str, str | int], options: dict[str, Any]
 ) -> None:
-    was = json.loads(before["describe"])
+    try:
+        was, chosen = json.loads(before["describe"]), json.loads(before["options"])
+    except (KeyError, ValueError) as error:
+        raise GeldspurError(
+            "the scan's record of what it was begun with was changed",
+            where=str(store.folder),
+            todo="geldspur evidence verify DIR tells what else was; take the scan from a copy, or scan again",
+        ) from error
     differing = sorted(
         name for name in was.keys() | facts.keys() if not name.startswith("mount_") and was.get(name) != facts.get(name)
     )
@@ -101,7 +108,7 @@ def _must_agree(
             where=str(store.folder),
             todo="name the source it was begun with, or a new --out",
         )
-    if options != json.loads(before["options"]):
+    if options != chosen:
         raise UsageError(
             f"the scan was begun with other options: {before['options']}",
             where=str(store.folder),

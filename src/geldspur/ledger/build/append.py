@@ -61,6 +61,7 @@ class Store:
 
     def roll_back(self, height: int) -> None:
         """Forget the blocks from `height` on."""
+        commit.refuse_damaged(self.folder, self.manifest, height)
         keep = self.rows_before(height)
         columns = self.folder / "columns"
         commit.begin_change(self.folder, {"back_to": keep})
@@ -98,6 +99,7 @@ def append(
     source: Source, chain: Chain, ledger: Path, budget: Budget, watch: Callable[[], None], progress: Progress
 ) -> None:
     """Append the chain's blocks, which follow the ledger's tip, in ranges that are committed one by one."""
+    commit.refuse_damaged(ledger, read_manifest(ledger), chain.first_height)
     with progress.task("Appending blocks", int(chain.size.sum()), "B") as task:
         first = chain.first_height
         ends, most = np.cumsum(chain.size), _RANGE_BYTES
@@ -178,6 +180,7 @@ def _widened(store: Store, more_bytes: int) -> Store:
         short.append("out_spender")
     if not short:
         return store
+    commit.refuse_damaged(store.folder, store.manifest)
     columns = store.folder / "columns"
     for name in short:
         old, rows = np.dtype(store.types[name]), commit.shape_of(COLUMNS[name], store.counts)[0]

@@ -271,6 +271,28 @@ def checksums(
     return result
 
 
+def refuse_damaged(ledger: Path, manifest: Manifest, below: int | None = None) -> None:
+    """Raise `GeldspurError` where segments whose checksums are about to be made anew don't have those they had.
+
+    Else damage that came since would be given checksums of its own, and `doctor` would call it sound. Looked at are
+    the segments that hold height `below` (the first that goes, or comes) or later ones; all of them without it.
+    """
+    first, counts = manifest["heights"][0], manifests.counts_of(manifest)
+    keep = 0 if below is None else below // SEGMENT - first // SEGMENT
+    old = {name: entry["xxh3_128"] for name, entry in manifest["columns"].items() if "xxh3_128" in entry}
+    try:
+        found = checksums(ledger / "columns", manifests.types_of(manifest), counts, first, old, keep)
+    except (IndexError, ValueError):  # columns of first rows that lead out of others
+        found = {}
+    damaged = [name for name in old if found.get(name) != old[name]]
+    if damaged:
+        raise GeldspurError(
+            f"columns of the ledger are damaged, and nothing was changed: {', '.join(damaged)}",
+            where=str(ledger / "columns"),
+            todo="geldspur doctor tells where; remove the ledger's folder and index again",
+        )
+
+
 def digest(rows: Array) -> str:
     """The checksum of rows: XXH3, 128 bits, of their bytes."""
     return xxhash.xxh3_128(np.ascontiguousarray(rows).reshape(-1).view(np.uint8).data).hexdigest()

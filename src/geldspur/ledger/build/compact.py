@@ -45,6 +45,7 @@ def trim(ledger: Path, manifest: dict[str, Any]) -> None:
     if wanted == types:
         return
     if (ledger / "manifest.json").is_file():
+        commit.refuse_damaged(ledger, manifest)
         commit.begin_change(ledger, {"trim": True})
     commit.settle_types(columns, counts, (*PRIMARY, SPENDER))
     sums = commit.checksums(columns, wanted, counts, manifest["heights"][0], {}, 0)

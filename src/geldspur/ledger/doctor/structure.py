@@ -11,7 +11,7 @@ import numpy as np
 from geldspur.bitcoin.networks import NETWORKS, Network
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.doctor.report import COMPACT, INDEX_AGAIN, Findings, Place, Span
-from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, SCHEMA, SEGMENT, SPENDER, Column
+from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, RUN_TYPES, SCHEMA, SEGMENT, SPENDER, Column
 from geldspur.ledger.lookup import runs as lookup_runs
 from geldspur.ledger.manifests import BEFORE, COUNT_NAMES
 
@@ -21,11 +21,6 @@ _HIGHEST = 1 << 32
 _STRAYS = 20
 _KEYS = {"format", "schema", "network", "heights", "tip_hash", "counts", "columns", "overwritten", "runs"}
 _RUN_KEYS = {"name", "heights", "key", "txs", "scripts", "outs", "columns"}
-_RUN_DTYPES = {
-    "tx_bucket": ("<u4",), "tx_order": ("<u4",), "tx_tag": ("<u2",),
-    "script_bucket": ("<u4",), "script_order": ("<u4",), "script_tag": ("<u2",),
-    "out_start": ("<u4", "<u8"), "outputs": ("<u4", "<u8"), "out_scripts": ("<u4",),
-}  # fmt: skip
 RUN_AGAIN = "run the same geldspur index again: it puts this right"
 
 
@@ -199,7 +194,7 @@ def _open_manifest(folder: Path, manifest: Json, findings: Findings) -> Store | 
     if not isinstance(tip_hash, str) or not re.fullmatch("[0-9a-f]{64}", tip_hash):
         wrong("tip_hash is damaged")
         tip_hash = ""
-    rows = {axis: counts[name] for axis, name in COUNT_NAMES.items()}
+    rows: dict[str, int] = {axis: counts[name] for axis, name in COUNT_NAMES.items()}
     overwritten = manifest.get("overwritten")
     if not isinstance(overwritten, list) or not all(_is_pair(pair, rows["tx"]) for pair in overwritten):
         wrong("list of overwritten transactions is damaged")
@@ -337,7 +332,7 @@ def _run_of(entry: Any) -> RunFound | None:
 
 
 def _is_run_column(name: str, entry: Any) -> bool:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape"} or entry["dtype"] not in _RUN_DTYPES[name]:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape"} or entry["dtype"] not in RUN_TYPES[name]:
         return False
     return isinstance(entry["shape"], list) and len(entry["shape"]) == 1 and _is_count(entry["shape"][0])
 

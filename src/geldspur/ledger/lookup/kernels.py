@@ -138,7 +138,7 @@ def _candidates(h, bits, bucket, tag):
     """Where in an index the rows lie whose hash may be `h`: the first with its tag, and the bucket's end."""
     b = np.int64(h >> np.uint64(64 - bits))
     t = np.uint16((h >> np.uint64(48 - bits)) & np.uint64(0xFFFF))
-    low, end = np.int64(bucket[b]), np.int64(bucket[b + 1])
+    low, end = np.int64(bucket[b]), min(np.int64(bucket[b + 1]), np.int64(tag.size))
     high = end
     while low < high:
         middle = (low + high) // 2
@@ -204,7 +204,8 @@ def find_scripts_in_run(
             s = np.int64(order[k])
             if s < end_script and script_type[s] == out_type[o]:
                 start = np.int64(script_at[s])
-                if np.int64(script_at[s + 1]) - start == length and same_bytes(old, start, data, at, length):
+                inside = start + length <= payload.size and np.int64(script_at[s + 1]) - start == length
+                if inside and same_bytes(old, start, data, at, length):
                     known[o] = s
                     break
             k += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from geldspur.errors import GeldspurError
 from geldspur.ledger.columnfile import Array, write_at
 from geldspur.ledger.keyedhash import Key
 from geldspur.ledger.layout import row_dtype
@@ -75,6 +76,13 @@ def make_run(
         kernels.hash_txids(hash_key, primary.tx_id, first, end, hashes)
 
     def hash_scripts(first: int, end: int, hashes: Array) -> None:
+        at = primary.script_at[first : end + 1]
+        if end > first and (at[-1] > len(primary.script_payload) or (at[1:] < at[:-1]).any()):
+            raise GeldspurError(
+                "the column script_at is damaged: a payload begins behind its end",
+                where=f"script_at.bin, rows {first:,} to {end:,}",
+                todo="geldspur doctor tells more; remove the ledger's folder and index again",
+            )
         kernels.hash_payloads(
             hash_key, primary.script_type, primary.script_at, primary.script_payload, first, end, hashes
         )

@@ -20,6 +20,11 @@ from geldspur.progress import Task
 
 _HEAD = 1 << 16
 _MOST_EVENTS = 1_000_000
+_DIGITS = 1000
+_PIECE = 1 << 12
+"""Bytes whose events are made at once: each carries its whole path, which may be as long as the text."""
+_LONGEST_PREFIX = 10_000
+"""Of what lies deeper no list's records are; each level makes all that follows slower."""
 _BESIDE = {"MediaFiles", "Exifs", "AlternativeHashes", "CaseMetadata", "descriptors"}
 _KEYS = {
     "vics": {"md5", "sha1", "mediaid", "mediasize", "photodna", "isprecategorized", "alternativehashes"},
@@ -61,11 +66,11 @@ def shape_of(file: ListFile) -> Shape:
     found = context[1] if context else None
     with file.open() as stream:
         try:
-            for number, (prefix, event, value) in enumerate(ijson.parse(stream)):
+            for number, (prefix, event, value) in enumerate(ijson.parse(Digits(stream), buf_size=_PIECE)):
                 if (format := _format_of(prefix, event, value)) is not None:
                     above, _, last = prefix.rpartition(".")
                     return Shape(format, prefix if last == "item" else above, last != "item", found)
-                if number > _MOST_EVENTS:
+                if number > _MOST_EVENTS or len(prefix) > _LONGEST_PREFIX:
                     break
         except (ijson.JSONError, ValueError, ArithmeticError) as error:
             raise broken(file, stream, 0, error) from error
@@ -97,7 +102,7 @@ def _line_shape(head: bytes) -> Shape | None:
         return None
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None
@@ -119,9 +124,9 @@ def records(file: ListFile, task: Task | None, shape: Shape) -> Iterator[tuple[s
         number = 0
         try:
             if shape.keyed:
-                found: Iterator[Any] = (record for _, record in ijson.kvitems(stream, shape.prefix))
+                found: Iterator[Any] = (record for _, record in ijson.kvitems(Digits(stream), shape.prefix))
             else:
-                found = ijson.items(stream, shape.prefix)
+                found = ijson.items(Digits(stream), shape.prefix)
             for record in found:
                 number += 1
                 yield f"record {number:,}", record
@@ -143,6 +148,23 @@ def _line_records(file: ListFile, task: Task | None) -> Iterator[tuple[str, Any]
                     yield where, json.loads(line)
                 except (ValueError, RecursionError):
                     yield where, Rejected(where, "is no JSON")
+
+
+class Digits:
+    """A stream for ijson, which ends the whole program over a number of more digits than Python converts (4,300)."""
+
+    def __init__(self, stream: ListStream) -> None:
+        self._stream = stream
+        self._before = b""
+
+    def read(self, count: int = -1) -> bytes:
+        """The stream's bytes; ValueError at thousands of digits in a row, which no list holds."""
+        chunk = self._stream.read(count)
+        seen = self._before + chunk
+        if any(seen[at : at + _DIGITS].isdigit() for at in range(0, len(seen) - _DIGITS + 1, _DIGITS)):
+            raise ValueError("a number of thousands of digits")
+        self._before = seen[-2 * _DIGITS :]
+        return chunk
 
 
 def broken(file: ListFile, stream: ListStream, number: int, error: Exception) -> GeldspurError:

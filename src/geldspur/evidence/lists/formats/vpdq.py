@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import ijson
 
 from geldspur.evidence.lists.entry import Entry, Facts, Item, Reading, Rejected, finished
-from geldspur.evidence.lists.formats.jsonlist import Shape, broken, records
+from geldspur.evidence.lists.formats.jsonlist import Digits, Shape, broken, records
 from geldspur.evidence.lists.formats.plain import add_feature, one_video
 from geldspur.evidence.lists.listfile import ListFile
 from geldspur.progress import Task
@@ -35,7 +35,7 @@ def _frames(file: ListFile, task: Task) -> Iterator[Item]:
     with file.open(task) as stream:
         number = 0
         try:
-            for _, frame in ijson.kvitems(stream, ""):
+            for _, frame in ijson.kvitems(Digits(stream), ""):
                 number += 1
                 where = f"record {number:,}"
                 entry = Entry(where=where)
