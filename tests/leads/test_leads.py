@@ -2,12 +2,14 @@
 
 import csv
 import re
+import shutil
 
 import pytest
 
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.leads import read_leads_dir, run_leads
 from geldspur.leads.schema import Band
+from geldspur.ledger import Ledger
 from geldspur.rules import RULES
 from geldspur.wording import counted
 
@@ -194,3 +196,18 @@ def test_what_speaks_against_a_lead_is_told_once_a_place_and_adds_up_to_the_rest
         assert len(set(places)) == len(places)
         shares = [float(m[1]) / 100 for text in told if (m := re.match(r"A share of ([\d.]+)%", text))]
         assert sum(shares) + lead.source.share == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("name", ["columns/out_value", "lookup/*/outputs"])
+def test_no_lead_rests_on_a_damaged_ledger(name, embedded, tmp_path):
+    folder = tmp_path / "ledger"
+    shutil.copytree(embedded.ledger.folder, folder)
+    assert read_leads_dir(embedded.folder / "leads").manifest.ledger_checked
+    (path,) = folder.glob(f"{name}.bin")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(GeldspurError, match="no lead can rest on this ledger") as told:
+        run_leads(Ledger(folder), embedded.inputs.site, tmp_path / "leads", report=False)
+    assert str(path) in str(told.value.where)
+    assert not (tmp_path / "leads").exists()

@@ -28,6 +28,13 @@ def leads(
         Path | None,
         typer.Option(metavar="FILE.csv", help="Payments that investigators made: columns txid and, if known, vout."),
     ] = None,
+    trust_ledger: Annotated[
+        bool,
+        typer.Option(
+            "--trust-ledger",
+            help="Don't compare the ledger's bytes with their checksums first. The result says so.",
+        ),
+    ] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Leave out report.pdf.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -36,7 +43,10 @@ def leads(
     from geldspur.leads.schema import Band
     from geldspur.ledger import Ledger
 
-    data = run_leads(Ledger(ledger), site, out, exclude=exclude, report=not no_report, progress=progress(as_json))
+    data = run_leads(
+        Ledger(ledger), site, out, exclude=exclude, report=not no_report, check_ledger=not trust_ledger,
+        progress=progress(as_json),
+    )  # fmt: skip
     coverage = data.coverage
     found = Counter(lead.confidence.band for lead in data.leads)
     bands = {band.value: found[band] for band in Band}

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from geldspur import __version__
+from geldspur.errors import GeldspurError
 from geldspur.flows import (
     BackwardTracer,
     Deposit,
@@ -43,6 +44,7 @@ from geldspur.leads.schema import (
 from geldspur.leads.schema import Step as StepRow
 from geldspur.leads.site import read_excluded, read_site
 from geldspur.ledger import Ledger
+from geldspur.ledger.doctor import examine
 from geldspur.progress import SILENT, Progress
 from geldspur.rules import RULES, rule, ruleset_hash
 from geldspur.tags import TagEdition, open_tags
@@ -60,15 +62,21 @@ def run_leads(
     *,
     exclude: Path | None = None,
     report: bool = True,
+    check_ledger: bool = True,
     progress: Progress = SILENT,
 ) -> LeadsData:
     """Trace every payment that the site's addresses received, follow the site's money, write the directory `out`.
 
-    Raises `GeldspurError` where tags or wallets are missing or stale, `UsageError` for a site file that can't be
-    used. The same ledger, tags, rules and files give the same bytes.
+    `check_ledger` compares the ledger's bytes with their checksums first: a bit that fell over on the disk could lead
+    to another's wallet.
+
+    Raises `GeldspurError` where the ledger is damaged, or tags or wallets are missing or stale, `UsageError` for a site
+    file that can't be used. The same ledger, tags, rules and files give the same bytes.
     """
     check_target(out)
-    maker = _Maker(ledger)
+    if check_ledger:
+        _refuse_damaged(ledger, progress)
+    maker = _Maker(ledger, check_ledger)
     file = read_site(site, ledger)
     exclude_sha256, excluded, unmatched = read_excluded(exclude, ledger)
     payments = find_payments(ledger, maker.wallets, file)
@@ -103,6 +111,15 @@ def run_leads(
         return write_leads_dir(data, out, position=maker.position, others=others)
 
 
+def _refuse_damaged(ledger: Ledger, progress: Progress) -> None:
+    """`GeldspurError` where the ledger's bytes don't have their checksums."""
+    for found in examine(ledger.folder, only_bytes=True, progress=progress).findings:
+        if found.severity == "damage":
+            raise GeldspurError(
+                f"no lead can rest on this ledger: {found.what}", where=str(found.where), todo=found.todo
+            )
+
+
 def _content(content: bytes) -> Writer:
     def write(_: LeadsData, path: Path) -> None:
         path.write_bytes(content)
@@ -113,8 +130,9 @@ def _content(content: bytes) -> Writer:
 class _Maker:
     """Turns rows of the ledger into rows of the leads directory."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, ledger_checked: bool) -> None:
         self.ledger = ledger
+        self.ledger_checked = ledger_checked
         self.tags: TagEdition = open_tags(ledger.folder)
         self.wallets = Wallets(ledger, self.tags)
         self.services = ServiceMap(ledger, self.wallets, self.tags)
@@ -134,7 +152,8 @@ class _Maker:
     def manifest(self, *, site_sha256: str, exclude_sha256: str | None, counts: dict[str, int]) -> LeadsManifest:
         """What the leads are made from; their files are entered as they are written."""
         return LeadsManifest(
-            program=f"geldspur {__version__}", ledger=self.state(), tags_edition=self.tags.edition,
+            program=f"geldspur {__version__}", ledger=self.state(), ledger_checked=self.ledger_checked,
+            tags_edition=self.tags.edition,
             tags_lastmod=self.tags.lastmod, packs=[pack.as_dict() for pack in self.tags.packs],
             wallets_edition=self.wallets.edition, rules_sha256=ruleset_hash(),
             parameters={r.id: dict(r.parameters) for r in RULES.values() if r.parameters},

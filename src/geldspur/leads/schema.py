@@ -274,6 +274,7 @@ class LeadsManifest(_Row):
     format: Literal["geldspur-leads/1"] = "geldspur-leads/1"
     program: str
     ledger: LedgerState
+    ledger_checked: bool = Field(False, description="were the ledger's bytes compared with their checksums before?")
     tags_edition: str
     tags_lastmod: str | None
     packs: list[dict[str, Any]]

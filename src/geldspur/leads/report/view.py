@@ -166,6 +166,7 @@ def _snapshot(manifest: LeadsManifest, whole: bool) -> Block:
             ["Tip hash", ledger.tip_hash, True],
             ["Tip time", ledger.tip_time, False],
             ["Ledger manifest (SHA-256)", ledger.manifest_sha256, True],
+            ["Ledger's checksums", "compared before tracing" if manifest.ledger_checked else "not compared", False],
             ["Tags edition", clean(manifest.tags_edition, 100), True],
             ["Tags last modified", clean(manifest.tags_lastmod or "not stated", 40), False],
             ["Wallets edition", clean(manifest.wallets_edition, 100), True],

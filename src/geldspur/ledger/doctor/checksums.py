@@ -27,7 +27,7 @@ _BOUNDED_BY: dict[Axis, tuple[str, Axis]] = {
 
 
 def check(store: Store, findings: Findings, progress: Progress) -> None:
-    """Compare every segment of every primary column; read all else. Columns that can't be read are dropped."""
+    """Compare every segment of every primary column, and every look-up. Columns that can't be read are dropped."""
     bounds: dict[Axis, Bounds] = {"block": _block_bounds(store), "edge": [0, *[store.counts["edge"]] * segments(store)]}
     good: dict[str, list[bool]] = {}
     with progress.task("Comparing checksums", _bytes(store), "B") as task:
@@ -37,7 +37,10 @@ def check(store: Store, findings: Findings, progress: Progress) -> None:
             if column.axis not in bounds:
                 bounds[column.axis] = _bounds(store, column.axis, bounds, good)
             good[column.name] = _check_column(store, column, bounds[column.axis], findings, task)
-        _read_through(store, findings, task)
+        _read_spenders(store, findings, task)
+        for run in store.runs:
+            for name in sorted(run.columns):
+                _check_look_up(store, run, name, findings, task)
 
 
 def _bytes(store: Store) -> int:
@@ -117,26 +120,30 @@ def _pieces(path: Path, first: int, end: int) -> Iterator[bytes]:
             first += len(piece)
 
 
-def _read_through(store: Store, findings: Findings, task: Task) -> None:
-    """Read what has no checksums, because later checks map it: a failing disk would end the program there."""
+def _read_spenders(store: Store, findings: Findings, task: Task) -> None:
+    """Read what has no checksum, because later checks map it: a failing disk would end the program there."""
     if store.has("out_spender"):
-        _read(store.columns, "out_spender", store.path("out_spender"), INDEX_AGAIN, findings, task)
-    for run in store.runs:
-        for name in sorted(run.columns):
-            _read(run.columns, name, run_path(store, run, name), COMPACT, findings, task)
+        try:
+            _digest(store.path("out_spender"), 0, store.columns["out_spender"].nbytes, task)
+        except OSError as error:
+            _drop(store.columns, "out_spender", error, store.path("out_spender"), INDEX_AGAIN, findings)
+
+
+def _check_look_up(store: Store, run: RunFound, name: str, findings: Findings, task: Task) -> None:
+    path = run_path(store, run, name)
+    try:
+        right = _digest(path, 0, run.columns[name].nbytes, task) == run.entries[name]["xxh3_128"]
+    except OSError as error:
+        _drop(run.columns, name, error, path, COMPACT, findings)
+        return
+    findings.looked_at("look-ups", 1)
+    if not right:
+        findings.damage(f"the look-up {name} is damaged: its checksum doesn't fit its bytes", Place(str(path)), COMPACT)
 
 
 def run_path(store: Store, run: RunFound, column: str) -> Path:
     """A look-up column's file."""
     return store.folder / "lookup" / run.name / f"{column}.bin"
-
-
-def _read(columns: dict[str, Array], name: str, path: Path, todo: str, findings: Findings, task: Task) -> None:
-    try:
-        for piece in _pieces(path, 0, columns[name].nbytes):
-            task.advance(len(piece))
-    except OSError as error:
-        _drop(columns, name, error, path, todo, findings)
 
 
 def _drop(columns: dict[str, Array], name: str, error: OSError, path: Path, todo: str, findings: Findings) -> None:

@@ -18,6 +18,7 @@ def examine(
     ledger_folder: Path,
     *,
     quick: bool = False,
+    only_bytes: bool = False,
     with_source: bool = False,
     sample: int | None = None,
     memory: int | None = None,
@@ -25,8 +26,9 @@ def examine(
 ) -> Report:
     """Check the ledger in a folder and tell what is wrong. Writes nothing.
 
-    `quick` leaves out the Merkle roots, and looks up a sample of rows instead of all. `with_source` also reads the
-    blocks from where they were indexed, `sample` of them if given. `memory` bounds what is held at once, in bytes.
+    `only_bytes` compares the files with their checksums and leaves out all else. `quick` leaves out the Merkle roots,
+    and looks up a sample of rows instead of all. `with_source` also reads the blocks from where they were indexed,
+    `sample` of them if given. `memory` bounds what is held at once, in bytes.
 
     Raises `UsageError` where there is no such folder, and `GeldspurError` while another command changes the ledger.
     """
@@ -41,6 +43,8 @@ def examine(
         if store is not None:
             for name, check in _checks(store, findings, progress, budget, quick, with_source, sample):
                 _run(name, check, findings)
+                if only_bytes:
+                    break
     return findings.report()
 
 

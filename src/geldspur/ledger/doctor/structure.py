@@ -332,7 +332,9 @@ def _run_of(entry: Any) -> RunFound | None:
 
 
 def _is_run_column(name: str, entry: Any) -> bool:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape"} or entry["dtype"] not in RUN_TYPES[name]:
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "xxh3_128"}:
+        return False
+    if entry["dtype"] not in RUN_TYPES[name] or not isinstance(entry["xxh3_128"], str):
         return False
     return isinstance(entry["shape"], list) and len(entry["shape"]) == 1 and _is_count(entry["shape"][0])
 

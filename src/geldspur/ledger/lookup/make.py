@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from geldspur.errors import GeldspurError
 from geldspur.ledger.columnfile import Array, write_at
@@ -51,16 +52,18 @@ class _Output:
         self.dtype = dtype
         self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         self._rows = 0
+        self._sum = xxhash.xxh3_128()
 
     def write(self, array: Array) -> None:
         typed = np.ascontiguousarray(array, self.dtype)
         write_at(self._handle, self.path, typed, self._rows * self.dtype.itemsize)
+        self._sum.update(typed.data)
         self._rows += len(typed)
 
     def done(self) -> dict[str, Any]:
         os.fsync(self._handle)
         os.close(self._handle)
-        return {"dtype": self.dtype.str, "shape": [self._rows]}
+        return {"dtype": self.dtype.str, "shape": [self._rows], "xxh3_128": self._sum.hexdigest()}
 
 
 def make_run(
