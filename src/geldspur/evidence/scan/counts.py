@@ -15,8 +15,8 @@ class Counts:
     """Of one scan. Files are rows that are no directory, members of archives among them; sizes in bytes.
 
     `size`: of files outside archives, as the source has them; `claimed_size`: of members, as their archives say, which
-    may be anything. `not_read`: files whose turn has not come; 0 once the scan is finished. `hard_links`: names beyond the first of the
-    same inode. `sparse`: files with less room on the disk than their size. `deleted`: from
+    may be anything. `not_read`: files whose turn has not come; 0 once the scan is finished. `hard_links`: names beyond
+    the first of the same inode. `sparse`: files with less room on the disk than their size. `deleted`: from
     unallocated entries of a file system, members of deleted archives not among them. `contents`: distinct by bytes.
     `media`: contents by what fingerprinting found them to be.
     """
