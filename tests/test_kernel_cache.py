@@ -1,5 +1,6 @@
 """Kernels that were compiled from other sources are never run."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -52,3 +53,13 @@ def test_two_installations_that_share_a_cache_leave_each_other_alone(tmp_path):
         found.append(Path(asked(root, XDG_CACHE_HOME=str(home))))
     assert found[0] == found[2] != found[1]
     assert all(folder.is_dir() and home in folder.parents for folder in found)
+
+
+def test_the_folder_that_a_command_is_run_in_does_not_decide_how_kernels_run(tmp_path):
+    (tmp_path / ".numba_config.yaml").write_text("disable_jit: 1\ncache_dir: /nowhere\n")
+    told = "import geldspur, numba, yaml, cffi; print(numba.config.DISABLE_JIT, yaml.safe_load('1'), cffi.__name__)"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    command = [sys.executable, "-W", "error", "-c", told]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert done.stdout.split() == ["0", "1", "cffi"]

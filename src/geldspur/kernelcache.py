@@ -6,8 +6,15 @@ called a sound block damaged. Here any change of any kernel's source leads to a 
 """
 
 import os
+import sys
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 _PACKAGE = Path(__file__).parent
 _PREFIX = "kernels-"
@@ -18,8 +25,50 @@ def prepare() -> None:
 
     `NUMBA_CACHE_DIR` is left alone where the user has set it.
     """
+    sys.meta_path.insert(0, _NumbaAlone())
     if "NUMBA_CACHE_DIR" not in os.environ and (folder := _folder()) is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(folder)
+
+
+class _NumbaAlone:
+    """Has numba imported without what it takes if it is there: YAML and cffi.
+
+    By YAML it reads `.numba_config.yaml` of the folder that a command is run in, which may be a suspect's: the file
+    decides how kernels run, and where their machine code is loaded from. And both cost every command time.
+    """
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """The spec of numba, once; whatever else is wanted, others find."""
+        if name != "numba":
+            return None
+        sys.meta_path.remove(self)
+        spec = PathFinder.find_spec(name, path)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                with _hidden("yaml", "cffi"), warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # that such a file is there and can't be read
+                    load(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+@contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """As if these modules were not installed."""
+    modules: dict[str, Any] = sys.modules
+    there = {name: modules.get(name) for name in names}
+    modules.update(dict.fromkeys(names))
+    try:
+        yield
+    finally:
+        for name, module in there.items():
+            if module is None:
+                del modules[name]
+            else:
+                modules[name] = module
 
 
 def is_warm(kernel: str = "_decode_blocks") -> bool:
