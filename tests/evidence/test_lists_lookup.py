@@ -1,5 +1,6 @@
 """Look-ups in compiled lists equal Python's sets, whatever the digests, the memory and the chunks."""
 
+import fcntl
 import json
 import os
 import subprocess
@@ -110,6 +111,21 @@ def test_only_the_owner_can_read_a_list_and_nothing_half_written_stays(sound):
     assert sorted(path.name for path in sound.parent.iterdir()) == ["list.json", "out"]
     with pytest.raises(UsageError, match="something already"):
         make_list(sound.parent / "list.json", sound)
+
+
+def test_what_a_killed_make_left_is_removed_by_the_next_but_not_what_another_is_writing(tmp_path):
+    (tmp_path / "list").write_text("0123456789abcdef0123456789abcdef\n")
+    left, busy, others = (tmp_path / f".{name}.partial" for name in ("out.abcd1234", "out.abcd5678", "out2.abcd1234"))
+    for folder in (left, busy, others):
+        folder.mkdir()
+        (folder / "md5.run").write_bytes(b"half")
+    handle = os.open(busy, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        make_list(tmp_path / "list", tmp_path / "out")
+    finally:
+        os.close(handle)
+    assert {path.name for path in tmp_path.iterdir()} == {"list", "out", busy.name, others.name}
 
 
 def copy_of(sound, target):

@@ -176,3 +176,20 @@ def test_a_tree_deeper_than_any_path_may_be_is_walked_to_its_end(tmp_path):
     said = scanned(root, "--out", tmp_path / "scan", "--no-fingerprints")
     assert (said["directories"], said["hashed"], said["closes"]) == (700, 1, True)
     subprocess.run(["rm", "-rf", root], check=True)
+
+
+def test_what_an_archive_claims_for_its_members_is_no_bytes_found(tmp_path):
+    (tmp_path / "source").mkdir()
+    with zipfile.ZipFile(tmp_path / "made.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a", "b"):
+            archive.writestr(name, b"x")
+    liar = (tmp_path / "made.zip").read_bytes()
+    for at in (k for k in range(len(liar)) if liar[k : k + 4] == b"PK\1\2"):
+        liar = liar[: at + 24] + b"\xf0\xff\xff\xff" + liar[at + 28 :]
+    (tmp_path / "source" / "liar.zip").write_bytes(liar)
+    run("evidence", "scan", tmp_path / "source", "--out", tmp_path / "scan", "--no-fingerprints")
+    told = json.loads(run("evidence", "status", tmp_path / "scan", "--json").stdout)
+    assert (told["size"], told["claimed_size"], told["members"]) == (len(liar), 2 * 0xFFFFFFF0, 2)
+    text = run("evidence", "status", tmp_path / "scan").stdout
+    assert f"{len(liar)} bytes outside archives" in text
+    assert "2 members of archives, which claim 8,589,934,560 bytes for them" in text

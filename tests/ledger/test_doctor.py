@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -142,7 +143,9 @@ def test_a_sound_ledger_has_no_finding_and_every_check_says_what_it_looked_at(wh
     assert seen["merkle roots"] == {"blocks": ledger.n_blocks, "transactions": ledger.n_txs}
     assert seen["spenders"] == {"outputs": ledger.n_outputs}
     assert seen["look-ups"] == {"transactions": ledger.n_txs, "scripts": ledger.n_scripts}
-    assert seen["source"] == {"blocks": ledger.n_blocks}
+    assert seen["source"] == {
+        "blocks": ledger.n_blocks, "transactions": ledger.n_txs, "inputs": ledger.n_inputs, "outputs": ledger.n_outputs
+    }  # fmt: skip
     spent = np.asarray(ledger.out_spender) < ledger.n_inputs
     unspendable = np.asarray(ledger.out_script) == 0xFFFFFFFF
     assert report.amounts["unspent_sat"] == int(ledger.out_value[~spent & ~unspendable].sum())
@@ -180,6 +183,16 @@ def test_a_period_ledger_is_sound_and_its_edges_are_looked_at(long, tmp_path):
         offset = path.stat().st_size // 2
         with flipped(path, offset):
             assert names(examine(tmp_path / "ledger"), path, offset)
+    for column, dtype in (("edge_txid", "u1"), ("edge_vout", "<u4")):
+        path = tmp_path / "ledger" / "columns" / f"{column}.bin"
+        values = np.fromfile(path, dtype)
+        with changed(path, path.read_bytes()):
+            assert rewritten(tmp_path / "ledger", column, dtype, 3, int(values[3]) ^ 1).sound
+            assert column in source_names(tmp_path / "ledger")
+            path.unlink()
+            values.tofile(path)
+            resealed(tmp_path / "ledger")
+    assert examine(tmp_path / "ledger", with_source=True).sound
 
 
 @pytest.mark.parametrize("at_once", [True, False])
@@ -193,7 +206,7 @@ def test_transactions_that_were_overwritten_are_known(at_once, blocks, tmp_path)
     index(folder, tmp_path / "ledger")
     ledger = Ledger(tmp_path / "ledger")
     earlier, later = (ledger.txs_of_block(tip + k)[0] for k in (1, 3))
-    assert examine(ledger.folder).findings == []
+    assert examine(ledger.folder, with_source=True).findings == []
     row = int(ledger.tx_out[earlier])
     report = rewritten(ledger.folder, "out_spender", "<u4", row, 0xFFFFFFFF)
     assert [f.where.rows for f in damage(report)] == [(row, row + 1)]
@@ -209,7 +222,7 @@ def test_row_numbers_of_eight_bytes_are_understood(blocks, tmp_path, monkeypatch
     monkeypatch.setattr("geldspur.ledger.doctor.structure.NARROW_LIMIT", 100)
     index(blocks, tmp_path / "ledger")
     assert Ledger(tmp_path / "ledger").in_prevout.dtype.itemsize == 8
-    assert examine(tmp_path / "ledger").findings == []
+    assert examine(tmp_path / "ledger", with_source=True).findings == []
     path = tmp_path / "ledger" / "columns" / "out_spender.bin"
     offset = path.stat().st_size // 16 * 8
     with flipped(path, offset):
@@ -487,6 +500,127 @@ def test_scripts_out_of_order_of_the_wrong_form_or_twice_are_found(own, whole, t
 # The source
 
 
+def source_names(ledger: Path) -> dict[str, tuple]:
+    """Columns that the comparison with the source names, with the rows and heights of the first finding."""
+    named: dict[str, tuple] = {}
+    for found in damage(examine(ledger, with_source=True)):
+        if found.check == "source":
+            for column in PRIMARY:
+                if re.search(rf"\b{column.name}\b", found.what):
+                    named.setdefault(column.name, (found.where.rows, found.where.heights))
+    return named
+
+
+def in_place(ledger: Path, column: str, change) -> None:
+    """Change a column's array, and give it the checksums of what it then is."""
+    entry = json.loads((ledger / "manifest.json").read_text())["columns"][column]
+    path = ledger / "columns" / f"{column}.bin"
+    array = np.fromfile(path, entry["dtype"])
+    change(array)
+    array.tofile(path)
+    resealed(ledger)
+
+
+def swap(one: int, other: int):
+    def change(array: np.ndarray) -> None:
+        assert array[one] != array[other]
+        array[[one, other]] = array[[other, one]]
+
+    return change
+
+
+def add(row: int, more: int, *, to: int | None = None):
+    def change(array: np.ndarray) -> None:
+        array[row] = int(array[row]) + more
+        if to is not None:
+            array[to] = int(array[to]) - more
+
+    return change
+
+
+def made_anew(ledger: Path) -> None:
+    """Make look-ups that fit the columns, whatever these say."""
+    for run in run_folders(ledger):
+        shutil.rmtree(run)
+    compact(ledger)
+
+
+def a_payment(ledger: Ledger) -> int:
+    """A transaction of several inputs and outputs, not the first of its block."""
+    several = [np.diff(np.asarray(column).astype(np.int64)) > 1 for column in (ledger.tx_in, ledger.tx_out)]
+    return int(np.flatnonzero(several[0] & several[1])[5])
+
+
+def only_the_source_tells(ledger: Path) -> dict[str, tuple]:
+    plain = examine(ledger)
+    assert (plain.sound, damage(plain)) == (True, [])
+    return source_names(ledger)
+
+
+@pytest.mark.parametrize(
+    ("column", "more"),
+    [("tx_version", 1), ("tx_locktime", 1), ("tx_base_size", -1), ("in_sequence", -1), ("in_signs", 1),
+     ("tx_size", 1), ("out_value", 1)],
+)  # fmt: skip
+def test_facts_rewritten_with_their_checksums_are_not_those_of_the_source(column, more, own):
+    ledger = Ledger(own)
+    tx = a_payment(ledger)
+    height = ledger.tx_height(tx)
+    row = {"tx": tx, "in": int(ledger.tx_in[tx]), "out": int(ledger.tx_out[tx])}[column.partition("_")[0]]
+    # Sums are looked at: what one row gets another gives.
+    other = {"out_value": row + 1, "tx_size": ledger.txs_of_block(height)[0]}.get(column)
+    in_place(own, column, add(row, more, to=other))
+    first = min(row, row if other is None else other)
+    assert only_the_source_tells(own) == {column: ((first, first + 1), (height, height))}
+
+
+def test_inputs_that_were_given_each_others_outputs_are_not_those_of_the_source(own):
+    ledger = Ledger(own)
+    tx = a_payment(ledger)
+    row = int(ledger.tx_in[tx])
+    spent = [int(output) for output in ledger.in_prevout[row : row + 2]]
+    in_place(own, "in_prevout", swap(row, row + 1))
+    in_place(own, "out_spender", swap(*spent))
+    made_anew(own)
+    assert only_the_source_tells(own) == {"in_prevout": ((row, row + 1), (ledger.tx_height(tx),) * 2)}
+
+
+def test_an_output_that_was_given_another_script_is_not_that_of_the_source(own):
+    ledger = Ledger(own)
+    paid = np.asarray(ledger.out_script)
+    scripts, appeared = np.unique(paid, return_index=True)
+    again = np.setdiff1d(np.flatnonzero(paid != 0xFFFFFFFF), appeared)
+    first = int(again[-1])
+    other = int(scripts[(appeared < first) & (scripts != paid[first]) & (scripts != 0xFFFFFFFF)][3])
+    in_place(own, "out_script", add(first, other - int(paid[first])))
+    made_anew(own)
+    named = only_the_source_tells(own)
+    assert named["out_script"][0] == (first, first + 1)
+
+
+def test_a_script_that_was_rewritten_is_not_that_of_the_source(own):
+    ledger = Ledger(own)
+    kinds = np.asarray(ledger.script_type)
+    script = int(np.flatnonzero((kinds >= 2) & (kinds <= 6))[9])
+    first = int(np.flatnonzero(np.asarray(ledger.out_script) == script)[0])
+    in_place(own, "script_payload", add(int(ledger.script_at[script]) + 7, 1))
+    made_anew(own)
+    named = only_the_source_tells(own)
+    assert named["script_payload"] == named["out_script"]
+    assert named["script_payload"][0] == (first, first + 1)
+
+
+@pytest.mark.parametrize("column", [c.name for c in PRIMARY if c.axis != "edge"])
+def test_whatever_column_was_rewritten_is_named(column, own):
+    in_place(own, column, lambda array: array.__setitem__(len(array) // 2, array[len(array) // 2] ^ 1))
+    found = damage(examine(own, with_source=True))
+    assert "checksums" not in {f.check for f in found}
+    assert any(re.search(rf"\b{column}\b", f"{f.what} {f.where.file}") for f in found)
+    # How many scripts there were before a block no block says: the order of appearance does.
+    if column != "block_script":
+        assert "source" in {f.check for f in found}
+
+
 def test_a_source_that_has_changed_is_found(blocks, tmp_path):
     copied(blocks, tmp_path / "blocks")
     index(tmp_path / "blocks", tmp_path / "ledger")
@@ -500,7 +634,7 @@ def test_a_source_that_has_changed_is_found(blocks, tmp_path):
         assert (found.check, found.where.heights) == ("source", (height, height))
         assert examine(tmp_path / "ledger").sound
         few = examine(tmp_path / "ledger", with_source=True, sample=2)
-        assert (few.checks[-1].sampled, few.checks[-1].looked_at) == (True, {"blocks": 2})
+        assert (few.checks[-1].sampled, few.checks[-1].looked_at["blocks"]) == (True, 2)
     file.unlink()
     assert {f.check for f in damage(examine(tmp_path / "ledger", with_source=True))} == {"source"}
     with flipped(tmp_path / "ledger" / "source" / "block_offset.bin", 8):

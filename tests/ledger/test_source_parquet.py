@@ -10,6 +10,8 @@ import pytest
 from geldspur.bitcoin.networks import REGTEST
 from geldspur.bitcoin.transactions import parse_transaction
 from geldspur.errors import GeldspurError
+from geldspur.ledger import index
+from geldspur.ledger.doctor import examine
 from geldspur.ledger.parquet_source import ParquetTables
 from geldspur.ledger.sources import read_block, reopen
 from parquet_tables import write_aws, write_bitcoin_etl
@@ -278,3 +280,9 @@ def test_foreign_tables_are_refused(tmp_path):
     pq.write_table(pa.table({"number": [1]}), tmp_path / "blocks" / "a.parquet")
     with pytest.raises(GeldspurError, match="lacks hash, size"):
         ParquetTables(tmp_path)
+
+
+def test_a_ledger_of_tables_is_what_they_say(small, tmp_path):
+    index(small, tmp_path / "ledger")
+    report = examine(tmp_path / "ledger", with_source=True)
+    assert (report.sound, report.findings) == (True, [])

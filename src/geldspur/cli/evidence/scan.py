@@ -90,8 +90,9 @@ def _say_status(folder: Path) -> None:
     about, counts, (records, head) = _read(folder)
     unreadable, skipped = sum(counts.unreadable.values()), sum(counts.skipped.values())
     say(f"source        {about.get('source')} ({about.get('source_kind')})")
+    on_source = counted(counts.size, "byte") + (" outside archives" if counts.members else "")
     say(
-        f"found         {counted(counts.found, 'file')}, {counted(counts.size, 'byte')}, in "
+        f"found         {counted(counts.found, 'file')}, {on_source}, in "
         f"{counted(counts.directories, 'directory', 'directories')}"
     )
     say(f"  hashed      {counts.hashed:,}")
@@ -107,7 +108,7 @@ def _say_status(folder: Path) -> None:
         (counts.empty, "empty"),
         (counts.sparse, "sparse"),
         (counts.deleted, "deleted: their place may hold another file's bytes by now"),
-        (counts.members, "members of archives"),
+        (counts.members, f"members of archives, which claim {counted(counts.claimed_size, 'byte')} for them"),
         (counts.directories_unreadable, "directories that could not be listed: what lies in them was not found"),
         (counts.directories_skipped, "directories not entered: the kernel's own file systems, or nested too deep"),
     ):

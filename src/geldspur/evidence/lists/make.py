@@ -1,6 +1,8 @@
 """From a list's file to its compiled form."""
 
+import fcntl
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterable
@@ -60,7 +62,7 @@ def make_list(
         raise UsageError("there is something already", where=str(out), todo="name a new folder")
     source = ListFile(file, progress)
     out.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+    partial, held = _begin_partial(out)
     try:
         digest = source.digest()
         with progress.task("reading the list", source.size, "B") as task:
@@ -78,7 +80,46 @@ def make_list(
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
+    finally:
+        os.close(held)
     return open_list(out)
+
+
+def _begin_partial(out: Path) -> tuple[Path, int]:
+    """A new folder beside `out`, and a handle that keeps it locked; what killed runs have left for `out` is removed."""
+    parent = os.open(out.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if _locked(parent, fcntl.LOCK_EX):  # so that no folder is looked at between its making and its locking
+            for left in out.parent.iterdir():
+                if re.fullmatch(rf"\.{re.escape(out.name)}\.[a-z0-9_]{{8}}\.partial", left.name):
+                    _remove_abandoned(left)
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", suffix=".partial", dir=out.parent))
+        held = os.open(partial, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        _locked(held, fcntl.LOCK_EX)
+        return partial, held
+    finally:
+        os.close(parent)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove a folder that no running command holds."""
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        if _locked(handle, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, how: int) -> bool:
+    try:
+        fcntl.flock(handle, how)
+    except OSError:  # held by another, or a file system without locks: nothing is removed then
+        return False
+    return True
 
 
 def _printable(name: str) -> str:

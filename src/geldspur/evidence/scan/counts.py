@@ -7,13 +7,16 @@ _FILES = "kind IN ('file', 'symlink', 'special')"
 _MANY_NAMES = """SELECT count(*) - 1 AS further FROM entry WHERE kind = 'file' AND links > 1 AND parent IS NULL
                  GROUP BY device, inode"""
 
+_CLAIMS = "FROM entry WHERE kind = 'file' AND parent IS NOT NULL"
+
 
 @dataclass(frozen=True, slots=True)
 class Counts:
     """Of one scan. Files are rows that are no directory, members of archives among them; sizes in bytes.
 
-    `not_read`: files whose turn has not come; 0 once the scan is finished. `hard_links`: names beyond the first of the
-    same inode. `sparse`: files with less room on the disk than their size. `deleted`: from
+    `size`: of files outside archives, as the source has them; `claimed_size`: of members, as their archives say, which
+    may be anything. `not_read`: files whose turn has not come; 0 once the scan is finished. `hard_links`: names beyond
+    the first of the same inode. `sparse`: files with less room on the disk than their size. `deleted`: from
     unallocated entries of a file system, members of deleted archives not among them. `contents`: distinct by bytes.
     `media`: contents by what fingerprinting found them to be.
     """
@@ -28,6 +31,7 @@ class Counts:
     directories_skipped: int
     members: int
     size: int
+    claimed_size: int
     hard_links: int
     empty: int
     sparse: int
@@ -66,7 +70,9 @@ def count(db: sqlite3.Connection) -> Counts:
         directories_unreadable=one("SELECT count(*) FROM entry WHERE kind = 'directory' AND state = 'unreadable'"),
         directories_skipped=one("SELECT count(*) FROM entry WHERE kind = 'directory' AND state = 'skipped'"),
         members=one(f"SELECT count(*) FROM entry WHERE parent IS NOT NULL AND {_FILES}"),  # noqa: S608
-        size=one("SELECT sum(size) FROM entry WHERE kind = 'file'"),
+        size=one("SELECT sum(size) FROM entry WHERE kind = 'file' AND parent IS NULL"),
+        # By halves: what archives claim may add up to more than SQLite's sum() can hold, which is an error there.
+        claimed_size=(one(f"SELECT sum(size >> 32) {_CLAIMS}") << 32) + one(f"SELECT sum(size & 4294967295) {_CLAIMS}"),
         hard_links=one(f"SELECT sum(further) FROM ({_MANY_NAMES})"),  # noqa: S608
         empty=one("SELECT count(*) FROM entry WHERE kind = 'file' AND size = 0"),
         sparse=one("SELECT count(*) FROM entry WHERE kind = 'file' AND allocated < size"),

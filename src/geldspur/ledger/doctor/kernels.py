@@ -15,6 +15,7 @@ _AHEAD = 24
 _BTC = 100_000_000
 MAX_MONEY = 21_000_000 * _BTC
 NO_SCRIPT = 0xFFFFFFFF
+_OP_RETURN = 9
 
 WRONG_ROOT, TWIN = 1, 2
 SPENDS_LATER, COINBASE_MISPLACED, NO_COINBASE, SPENDS_NOTHING = 1, 2, 3, 4
@@ -22,6 +23,7 @@ DOUBLE_SPEND = 1
 BAD_VALUE, SPENDS_MORE, CLAIMS_MORE, SUM_TOO_LARGE = 1, 2, 3, 4
 SKIPS_SCRIPT, BLOCK_SCRIPTS = 1, 2
 NO_SUCH_TYPE, WRONG_LENGTH, OTHER_TYPE = 1, 2, 3
+SCRIPT_OR_NONE, SCRIPT_TYPE, SCRIPT_LENGTH, SCRIPT_BYTES = 1, 2, 3, 4
 
 
 @njit(cache=True, nogil=True)
@@ -226,6 +228,44 @@ def check_forms(script_type, script_at, payload, first, end, faults):
             found = np.int64(classify(data, at, at + length)[0])
             if found != kind:
                 count = _fault(faults, count, OTHER_TYPE, s, found)
+    return count
+
+
+@njit(cache=True, nogil=True)
+def check_paid(
+    out_type, out_at, out_length, out_payload, n_outputs, out_script, script_type, script_at, payload, faults
+):  # fmt: skip
+    """Is the script that each decoded output was given of its type, with its bytes? Faults (code, output, script).
+
+    The outputs are as in `Batch`, `out_script` is theirs; the offsets are sound. OP_RETURN is paid by no script.
+    """
+    count, n_scripts = 0, script_type.size
+    n_outputs = min(n_outputs, out_script.size)
+    data, known = window_of(out_payload), window_of(payload)
+    for o in range(-_AHEAD, n_outputs):
+        ahead = o + 2 * _AHEAD
+        if ahead < n_outputs:
+            prefetch(script_type, np.int64(out_script[ahead]))
+            prefetch(script_at, np.int64(out_script[ahead]))
+        ahead = o + _AHEAD
+        if ahead < n_outputs and np.int64(out_script[ahead]) < n_scripts:
+            prefetch(known, np.int64(script_at[out_script[ahead]]))
+        if o < 0:
+            continue
+        s = np.int64(out_script[o])
+        if (s >= n_scripts) != (out_type[o] == _OP_RETURN):
+            count = _fault(faults, count, SCRIPT_OR_NONE, o, s)
+        elif s >= n_scripts:
+            if s != NO_SCRIPT:
+                count = _fault(faults, count, SCRIPT_OR_NONE, o, s)
+        elif script_type[s] != out_type[o]:
+            count = _fault(faults, count, SCRIPT_TYPE, o, s)
+        else:
+            at, length = np.int64(script_at[s]), np.int64(out_length[o])
+            if np.int64(script_at[s + 1]) - at != length:
+                count = _fault(faults, count, SCRIPT_LENGTH, o, s)
+            elif not same_bytes(known, at, data, np.int64(out_at[o]), length):
+                count = _fault(faults, count, SCRIPT_BYTES, o, s)
     return count
 
 

@@ -27,12 +27,15 @@ class LineBlock:
     data: bytes
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Each line's number and text, without its end."""
+        """Each line's number and text, without its end; lines of nothing are left out."""
+        if self.data.isspace():  # a packed file may hold any number of them
+            return
         lines = self.data.split(b"\n")
         if not lines[-1]:
             lines.pop()
         for at, line in enumerate(lines, self.first):
-            yield at, line.decode("utf-8", "replace").strip()
+            if line:
+                yield at, line.decode("utf-8", "replace").strip()
 
 
 def blocks(stream: ListStream) -> Iterator[LineBlock | Rejected]:
