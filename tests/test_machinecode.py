@@ -15,47 +15,36 @@ import sys
 from geldspur.evidence.scan.lanes import Lanes
 lanes = Lanes()
 lanes.room(3)[1][:3] = b"abc"
-print(lanes.md5([(0, 3)])[0].hex(), "numba" in sys.modules, "llvmlite.binding" in sys.modules)
-"""
-_NOT_FLAT = """
-from geldspur import flatcode
-def refuse(*_):
-    raise flatcode.NotFlat
-flatcode.flatten = refuse
+print(lanes.md5([(0, 3)])[0].hex(), "numba" in sys.modules)
 """
 
 
-def use(folder: Path, before: str = "", **environment: str) -> tuple[str, bool, bool]:
-    """MD5 of "abc" by the kernel, and whether that took numba, and LLVM."""
+def use(folder: Path, **environment: str) -> tuple[str, bool]:
+    """MD5 of "abc" by the kernel, and whether that took numba."""
     done = subprocess.run(
-        [sys.executable, "-c", before + _USE], env={**os.environ, "NUMBA_CACHE_DIR": str(folder), **environment},
+        [sys.executable, "-c", _USE], env={**os.environ, "NUMBA_CACHE_DIR": str(folder), **environment},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    digest, compiled, linked = done.stdout.split()
-    return digest, compiled == "True", linked == "True"
+    digest, compiled = done.stdout.split()
+    return digest, compiled == "True"
 
 
 ABC = hashlib.md5(b"abc").hexdigest()
 
 
 def test_what_is_kept_is_used_without_numba_and_what_is_damaged_is_made_anew(tmp_path):
-    assert use(tmp_path) == (ABC, True, True)
-    assert use(tmp_path) == (ABC, False, False)
+    assert use(tmp_path) == (ABC, True)
+    assert use(tmp_path) == (ABC, False)
     (kept,) = tmp_path.glob("*.code")
     whole = kept.read_bytes()
     for spoilt in (whole[:-1], whole.replace(b"LLVM ", b"LLVM 9", 1)):
         kept.write_bytes(spoilt)
-        assert use(tmp_path) == (ABC, True, True)
+        assert use(tmp_path) == (ABC, True)
         assert kept.read_bytes() == whole
 
 
 def test_it_is_built_where_numba_is_asked_to_check_bounds(tmp_path):
-    assert use(tmp_path, NUMBA_BOUNDSCHECK="1") == (ABC, True, True)
-
-
-def test_code_that_can_not_be_laid_out_is_linked_by_llvm(tmp_path):
-    assert use(tmp_path, _NOT_FLAT) == (ABC, True, True)
-    assert use(tmp_path, _NOT_FLAT) == (ABC, False, True)
+    assert use(tmp_path, NUMBA_BOUNDSCHECK="1") == (ABC, True)
 
 
 def needs_python(number):

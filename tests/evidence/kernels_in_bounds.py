@@ -136,8 +136,7 @@ def checked(code):
 
 def main():
     """Say what was seen; anything wrong ends it before."""
-    if not (pdq.CODE.fits() and lanes.CODE.fits()):
-        compile_kernels()  # elsewhere: what numba compiles for machine code here, it would use again without checks
+    compile_kernels()  # elsewhere: what numba compiles for machine code here, it would use again without checks
     pdq.SMALLEST = 1
     by_machine_code = hashed()
     digested()

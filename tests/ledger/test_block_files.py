@@ -131,7 +131,7 @@ def test_another_folder_is_never_replaced(blocks, tmp_path):
 def test_a_ledger_of_another_version_is_refused(embedded, tmp_path):
     shutil.copytree(embedded.ledger.folder, tmp_path / "ledger")
     manifest = tmp_path / "ledger" / "manifest.json"
-    manifest.write_text(manifest.read_text().replace('"schema": 2', '"schema": 99'))
+    manifest.write_text(manifest.read_text().replace('"schema": 3', '"schema": 99'))
     with pytest.raises(GeldspurError, match="another version"):
         Ledger(tmp_path / "ledger")
 

@@ -71,7 +71,7 @@ def export_parquet(
 
 def _is_text(path: Path) -> bool:
     """Can the path be written as UTF-8?"""
-    return str(path).isascii() or str(path).encode("utf-8", "ignore").decode() == str(path)
+    return str(path).encode("utf-8", "ignore").decode() == str(path)
 
 
 def _chosen(names: Sequence[str] | None) -> list[Table]:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 FORMAT = "geldspur-ledger"
-SCHEMA = 2
+SCHEMA = 3
 SEGMENT = 1000
 """Heights that share one checksum."""
 

@@ -97,17 +97,17 @@ def _fault(manifest: dict[str, Any]) -> str | None:
     counts, columns, runs = (manifest.get(name) for name in ("counts", "columns", "runs"))
     if not isinstance(manifest.get("network"), str) or manifest["network"] not in NETWORKS:
         return "its network is unknown"
-    if not _is_span(heights, 1 << 32):
+    if not is_span(heights, 1 << 32):
         return "its heights"
     names = set(COUNT_NAMES.values())
-    if not isinstance(counts, dict) or set(counts) != names or not all(map(_is_count, counts.values())):
+    if not isinstance(counts, dict) or set(counts) != names or not all(map(is_count, counts.values())):
         return "its counts"
     if heights[1] - heights[0] + 1 != counts["blocks"]:
         return "its heights are not so many blocks as it counts"
     if not isinstance(manifest.get("tip_hash"), str) or not re.fullmatch("[0-9a-f]{64}", manifest["tip_hash"]):
         return "its tip_hash"
     pairs = manifest.get("overwritten")
-    if not isinstance(pairs, list) or not all(_is_pair(pair, counts["transactions"]) for pair in pairs):
+    if not isinstance(pairs, list) or not all(is_pair(pair, counts["transactions"]) for pair in pairs):
         return "its list of overwritten transactions"
     if not isinstance(columns, dict) or set(columns) != set(COLUMNS):
         return "its list of columns"
@@ -123,18 +123,21 @@ def _fault(manifest: dict[str, Any]) -> str | None:
     return None
 
 
-def _is_count(value: Any, limit: int = 1 << 62) -> bool:
+def is_count(value: Any, limit: int = 1 << 62) -> bool:
+    """Is it a whole number from 0 to below `limit`?"""
     return type(value) is int and 0 <= value < limit
 
 
-def _is_span(value: Any, limit: int = 1 << 62) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(_is_count(v, limit) for v in value) and (
+def is_span(value: Any, limit: int = 1 << 62) -> bool:
+    """Is it a pair of such numbers that does not descend?"""
+    return isinstance(value, list) and len(value) == 2 and all(is_count(v, limit) for v in value) and (
         value[0] <= value[1]
     )  # fmt: skip
 
 
-def _is_pair(value: Any, n_tx: int) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)) and value[1] < value[0] < n_tx
+def is_pair(value: Any, n_tx: int) -> bool:
+    """Is it the rows of a transaction and of an earlier one that it overwrote?"""
+    return isinstance(value, list) and len(value) == 2 and all(map(is_count, value)) and value[1] < value[0] < n_tx
 
 
 def _is_entry(entry: Any, column: Column, rows: dict[Axis, int]) -> bool:
@@ -152,20 +155,28 @@ def _is_entry(entry: Any, column: Column, rows: dict[Axis, int]) -> bool:
     )  # fmt: skip
 
 
+def is_run_column(name: str, entry: Any) -> bool:
+    """Has a look-up column's entry the right form?"""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "xxh3_128"}:
+        return False
+    if entry["dtype"] not in RUN_TYPES[name] or not isinstance(entry["xxh3_128"], str):
+        return False
+    return isinstance(entry["shape"], list) and len(entry["shape"]) == 1 and is_count(entry["shape"][0])
+
+
 def _is_run(run: Any) -> bool:
     if not isinstance(run, dict) or not isinstance(run.get("name"), str) or not isinstance(run.get("columns"), dict):
         return False
     key: Any = run.get("key")
     spans: list[Any] = [run.get(name) for name in ("heights", "txs", "scripts", "outs")]
-    if not isinstance(key, list) or len(key) != 2 or not all(_is_count(word, 1 << 64) for word in key):
+    if not isinstance(key, list) or len(key) != 2 or not all(is_count(word, 1 << 64) for word in key):
         return False
-    if not all(_is_span(span) for span in spans) or run["name"] != f"{spans[0][0]}-{spans[0][1]}-{key[0]:016x}":
+    if not all(is_span(span) for span in spans) or run["name"] != f"{spans[0][0]}-{spans[0][1]}-{key[0]:016x}":
         return False
     columns = run["columns"]
     well_formed = set(columns) | {"out_scripts"} == set(RUN_TYPES) and all(
-        isinstance(entry, dict) and entry.get("dtype") in RUN_TYPES[name] and isinstance(entry.get("shape"), list)
-        and len(entry["shape"]) == 1 and _is_count(entry["shape"][0]) for name, entry in columns.items()
-    )  # fmt: skip
+        is_run_column(name, entry) for name, entry in columns.items()
+    )
     return well_formed and all(columns[f"{axis}_order"]["shape"] == columns[f"{axis}_tag"]["shape"] for axis in _KEYED)
 
 

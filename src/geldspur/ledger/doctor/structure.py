@@ -11,9 +11,9 @@ import numpy as np
 from geldspur.bitcoin.networks import NETWORKS, Network
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.doctor.report import COMPACT, INDEX_AGAIN, Findings, Place, Span
-from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, RUN_TYPES, SCHEMA, SEGMENT, SPENDER, Column
+from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, SCHEMA, SEGMENT, SPENDER, Column
 from geldspur.ledger.lookup import runs as lookup_runs
-from geldspur.ledger.manifests import BEFORE, COUNT_NAMES
+from geldspur.ledger.manifests import BEFORE, COUNT_NAMES, is_count, is_pair, is_run_column, is_span
 
 Json = dict[str, Any]
 FOLDERS = {"columns", "lookup", "source", "tags", "wallets", "export"}
@@ -102,14 +102,6 @@ class Store:
         return low, high
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
-
-
-def _is_span(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value)) and value[0] <= value[1]
-
-
 def look(folder: Path, findings: Findings) -> Store | None:
     """Check the form and open what can be opened; None where too little of the manifest is left to go on."""
     manifest_path = folder / "manifest.json"
@@ -175,11 +167,11 @@ def _open_manifest(folder: Path, manifest: Json, findings: Findings) -> Store | 
     heights: Any = manifest.get("heights")
     counts, network = manifest.get("counts"), manifest.get("network")
     right = (
-        isinstance(counts, dict) and set(counts) == set(COUNT_NAMES.values()) and all(map(_is_count, counts.values()))
+        isinstance(counts, dict) and set(counts) == set(COUNT_NAMES.values()) and all(map(is_count, counts.values()))
     )
     if not right:
         wrong("counts are damaged")
-    if not _is_span(heights) or heights[1] >= _HIGHEST:
+    if not is_span(heights) or heights[1] >= _HIGHEST:
         wrong("heights are damaged")
         return None
     if not isinstance(network, str) or network not in NETWORKS:
@@ -196,14 +188,10 @@ def _open_manifest(folder: Path, manifest: Json, findings: Findings) -> Store | 
         tip_hash = ""
     rows: dict[str, int] = {axis: counts[name] for axis, name in COUNT_NAMES.items()}
     overwritten = manifest.get("overwritten")
-    if not isinstance(overwritten, list) or not all(_is_pair(pair, rows["tx"]) for pair in overwritten):
+    if not isinstance(overwritten, list) or not all(is_pair(pair, rows["tx"]) for pair in overwritten):
         wrong("list of overwritten transactions is damaged")
         overwritten = []
     return Store(folder, NETWORKS[network], heights[0], heights[1], tip_hash, rows, {}, {}, overwritten)
-
-
-def _is_pair(pair: Any, n_tx: int) -> bool:
-    return isinstance(pair, list) and len(pair) == 2 and all(map(_is_count, pair)) and pair[1] < pair[0] < n_tx
 
 
 def shape_of(column: Column, counts: dict[str, int]) -> list[int]:
@@ -317,26 +305,18 @@ def _run_of(entry: Any) -> RunFound | None:
         return None
     spans = [entry[name] for name in ("heights", "txs", "scripts", "outs")]
     key, columns = entry["key"], entry["columns"]
-    if not all(map(_is_span, spans)) or not isinstance(columns, dict) or not isinstance(key, list) or len(key) != 2:
+    if not all(map(is_span, spans)) or not isinstance(columns, dict) or not isinstance(key, list) or len(key) != 2:
         return None
     if not all(isinstance(word, int) and 0 <= word < 1 << 64 for word in key):
         return None
     if entry["name"] != f"{spans[0][0]}-{spans[0][1]}-{key[0]:016x}":
         return None
     wanted = set(lookup_runs.COLUMNS) - (set() if spans[3][0] else {"out_scripts"})
-    if set(columns) != wanted or not all(_is_run_column(name, columns[name]) for name in wanted):
+    if set(columns) != wanted or not all(is_run_column(name, columns[name]) for name in wanted):
         return None
     heights, txs, scripts, outs = ((span[0], span[1]) for span in spans)
     run = RunFound(entry["name"], heights, (key[0], key[1]), txs, scripts, outs, "cut" in entry, columns)
     return run if _lengths_fit(run) else None
-
-
-def _is_run_column(name: str, entry: Any) -> bool:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "xxh3_128"}:
-        return False
-    if entry["dtype"] not in RUN_TYPES[name] or not isinstance(entry["xxh3_128"], str):
-        return False
-    return isinstance(entry["shape"], list) and len(entry["shape"]) == 1 and _is_count(entry["shape"][0])
 
 
 def _lengths_fit(run: RunFound) -> bool:

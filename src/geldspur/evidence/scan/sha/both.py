@@ -63,7 +63,7 @@ def has_instructions() -> bool:
 @cache
 def can() -> bool:
     """Has it them, and do they give what they should? Loads or compiles the kernel."""
-    if not (CODE.fits() or has_instructions()):  # nothing is kept for a processor without them
+    if not has_instructions():
         return False
     tried, sample = Together(), bytearray(range(256)) * 3
     for start, end in ((0, 1), (1, 200), (200, len(sample))):
