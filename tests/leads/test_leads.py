@@ -66,6 +66,15 @@ def test_every_inference_cites_a_rule_with_its_rate(embedded):
             assert "measured" in inference.error_rate
 
 
+def test_no_explanation_speaks_of_a_service_that_was_not_found(embedded):
+    nameless = [lead for lead in embedded.leads.leads if lead.source.service is None]
+    assert len(nameless) > 10
+    for lead in nameless:
+        findings = {e.id: e.finding for e in lead.explanations}
+        assert not [text for text in findings.values() if "the service" in text], findings
+        assert findings["change-swapped"] != "not applicable: one transaction"
+
+
 def test_no_lead_is_without_other_explanations(embedded):
     for lead in embedded.leads.leads:
         assert {"seller", "collaborative", "stale-tag", "chance"} <= {e.id for e in lead.explanations}

@@ -79,25 +79,25 @@ def sole_source(hops: int) -> Statement:
 
 def explanations(*, hops: int | None, service: Service | None, dust_checked_sat: int) -> list[Explanation]:
     """Other ways to read a lead, each with what was and was not looked into."""
-    indirect = hops is not None and hops > 0
+    direct = hops == 0
     return [
         _unchecked(
             "seller",
             "The payer may be a customer of a seller, a broker or a hosted account, and not the account holder.",
-            "the ledger can't show it; ask the service and the account holder",
+            "the ledger can't show it; ask the service and the account holder"
+            if service
+            else "the ledger can't show it, and no service was found to ask",
         ),
         _COLLABORATIVE,
-        _SHARED_WALLET
-        if indirect
-        else _unchecked(
-            "shared-wallet", _SHARED_WALLET.text, "the service pays for its customers; account holder unknown"
-        ),
+        _unchecked("shared-wallet", _SHARED_WALLET.text, "the service pays for its customers; account holder unknown")
+        if direct
+        else _SHARED_WALLET,
         _unchecked(
             "change-swapped",
             _CHANGE_SWAPPED,
-            "the path follows outputs that were spent on towards the site; who held them is not shown"
-            if indirect
-            else "not applicable: one transaction",
+            "not applicable: one transaction"
+            if direct
+            else "the path follows outputs that were spent on towards the site; who held them is not shown",
         ),
         _checked(
             "dust-or-donation",
