@@ -70,12 +70,12 @@ def _lives(pid):
 
 
 def test_ctrl_c_ends_a_scan_with_a_word(tmp_path):
-    source = many_files(tmp_path / "seized", 400)
+    source = many_files(tmp_path / "seized", 4000)  # enough that none is done before the signal
     command = [*PROGRAM, "evidence", "scan", source, "--out", tmp_path / "scan"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
         while not (tmp_path / "scan" / "scan.sqlite").exists():
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate()
-    assert running.returncode == 130
+    assert running.returncode == 130, said
     assert "stopped; nothing half-written" in said
