@@ -70,9 +70,15 @@ def _lives(pid):
 
 
 def test_ctrl_c_ends_a_scan_with_a_word(tmp_path):
-    source = many_files(tmp_path / "seized", 4000)  # enough that none is done before the signal
+    source = many_files(tmp_path / "seized", 400)
     command = [*PROGRAM, "evidence", "scan", source, "--out", tmp_path / "scan"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as running:
         while not (tmp_path / "scan" / "scan.sqlite").exists():
             time.sleep(0.01)
         running.send_signal(signal.SIGINT)
