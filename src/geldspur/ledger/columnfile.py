@@ -15,6 +15,8 @@ from geldspur.ledger.columns import AGAIN
 
 Array = npt.NDArray[Any]
 _LEAST_MAP = 1 << 20
+_PIECE = 256 << 10
+"""What one write asks for: for more, Linux takes memory in pieces so large that a virtual machine's host gave them back."""
 _MADV_POPULATE_READ = 22
 """Linux's; Python has no name for it."""
 
@@ -92,7 +94,8 @@ def write_at(handle: int, path: Path, array: Array, offset: int) -> None:
     done = 0
     try:
         while done < len(data):
-            done += os.pwrite(handle, data[done : done + (1 << 30)], offset + done)
+            end = done + _PIECE - (offset + done) % _PIECE
+            done += os.pwrite(handle, data[done:end], offset + done)
     except OSError as error:
         raise GeldspurError(
             f"writing {path} failed: {error.strerror}",
