@@ -90,7 +90,7 @@ class Ahead:
     """
 
     def __init__(self, *columns: Array) -> None:
-        self._columns = [found for column in columns if (found := _advice(column)) is not None]
+        self._columns = [found for column in columns if (found := advice(column)) is not None]
         self._per_page = _PAGE // max(column.itemsize for column in columns)  # an empty one has no strides
         self._asked = mmap.mmap(-1, max(len(column) for column in columns) // self._per_page + 1)
         """A byte for a page of the widest column, 1 once it was asked for; a map takes memory only where touched."""
@@ -107,8 +107,8 @@ class Ahead:
                 advise(mmap.MADV_WILLNEED, at, min(end - at, _AT_ONCE))
 
 
-def _advice(column: Array) -> tuple[Callable[[int, int, int], None], int, int] | None:
-    """How to advise on a column, its row's width and its bytes; None for one that isn't mapped."""
+def advice(column: Array) -> tuple[Callable[[int, int, int], None], int, int] | None:
+    """How to advise on a mapped column, its row's width and its bytes; None for one that isn't mapped."""
     base: Any = column
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base

@@ -14,9 +14,10 @@ from geldspur.ledger.doctor.report import COMPACT, INDEX_AGAIN, Findings, Place,
 from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, SCHEMA, SEGMENT, SPENDER, Column
 from geldspur.ledger.lookup import runs as lookup_runs
 from geldspur.ledger.manifests import BEFORE, COUNT_NAMES, is_count, is_pair, is_run_column, is_span
+from geldspur.ledger.parts import FOLDER, IN_RUN
 
 Json = dict[str, Any]
-FOLDERS = {"columns", "lookup", "source", "tags", "wallets", "export"}
+FOLDERS = {"columns", "lookup", "source", "tags", "wallets", "export", FOLDER}
 _HIGHEST = 1 << 32
 _STRAYS = 20
 _KEYS = {"format", "schema", "network", "heights", "tip_hash", "counts", "columns", "overwritten", "runs"}
@@ -344,7 +345,7 @@ def _look_for_strays(store: Store, findings: Findings) -> None:
         store.folder / "lookup": {run.name for run in store.runs},
     }
     for run in store.runs:
-        expected[store.folder / "lookup" / run.name] = {f"{name}.bin" for name in run.entries}
+        expected[store.folder / "lookup" / run.name] = {IN_RUN, *(f"{name}.bin" for name in run.entries)}
     for folder, names in expected.items():
         try:
             strays = sorted(path for path in folder.iterdir() if path.name not in names)
