@@ -6,15 +6,15 @@ where they are missing nothing is compared by parts.
 
 - `lookup/RUN/checksums.bin`: of a run's columns in order of their names, by parts of four kilobytes, a page. What an
   append looks at are single pages all over a run.
-- `checksums/ID.bin`: of all columns in the order of `layout.COLUMNS`, by parts of 64 kilobytes. ID is of the manifest
-  that counts these rows, so that a reader never meets those of another state.
+- `checksums/ID.bin`: of all columns in the order of `layout.COLUMNS`, by parts of 64 kilobytes, `out_spender` of 16.
+  ID is of the manifest that counts these rows, so that a reader never meets those of another state.
 
 `out_spender` changes all over when blocks are appended. The checksum of a part of it is therefore the sum of the hashes
 of its links, modulo 2^64: what is entered is added without reading the rest.
 """
 
 import mmap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,15 @@ from xxhash import xxh3_64_intdigest
 
 from geldspur.errors import GeldspurError
 from geldspur.ledger.columns import Array, advice
-from geldspur.ledger.layout import gone
+from geldspur.ledger.layout import COLUMNS, SPENDER, gone
 from geldspur.ledger.manifests import identity
 
-PART, LOOK_UP_PART = 1 << 16, 1 << 12
+PART, SPENDER_PART, LOOK_UP_PART = 1 << 16, 1 << 14, 1 << 12
 FOLDER, IN_RUN = "checksums", "checksums.bin"
+MAKE_AGAIN = "remove this file; geldspur compact --ledger DIR makes it again"
 MARKED, COMPARED = 1, 2
 """What becomes of a part: it was looked at, then it was compared."""
-_A, _B, _C = (np.uint64(word) for word in (0x9E3779B97F4A7C15, 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53))
+_A, _B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 
 
 def bytes_of(array: Array) -> Array:
@@ -52,12 +53,10 @@ def pages_of(*columns: Array) -> list[Array]:
 
 def link_hashes(outputs: Array, spenders: Array) -> Array:
     """Hashes of links, uint64: of rows of outputs and of what `out_spender` says there."""
-    h = outputs.astype(np.uint64) * _A
-    h ^= h >> np.uint64(32)
-    h ^= spenders.astype(np.uint64)
-    for word in (_B, _C):
-        h ^= h >> np.uint64(33)
-        h *= word
+    h = outputs.astype(np.uint64)
+    h *= _A
+    h ^= spenders.astype(np.uint64, copy=False)
+    h *= _B
     h ^= h >> np.uint64(33)
     return h
 
@@ -74,7 +73,7 @@ def sum_of_links(spender: Array, first: int, n_inputs: int) -> int:
 
 def sums_of_spenders(spender: Array, n_inputs: int, first: int = 0) -> Array:
     """As `sums_of`, of `out_spender`."""
-    step = PART // spender.dtype.itemsize
+    step = SPENDER_PART // spender.dtype.itemsize
     starts = range(first * step, len(spender), step)
     return np.fromiter((sum_of_links(spender[at : at + step], at, n_inputs) for at in starts), np.uint64, len(starts))
 
@@ -128,7 +127,7 @@ class SpenderParts(Parts):
     """The same of `out_spender`, in a ledger of `n_inputs` inputs."""
 
     def __init__(self, array: Array, path: Path, sums: Array, n_inputs: int, todo: str) -> None:
-        super().__init__(array, path, sums, PART, todo)
+        super().__init__(array, path, sums, SPENDER_PART, todo)
         self._n_inputs = n_inputs
 
     def _sum(self, first: int, end: int) -> int:
@@ -141,22 +140,34 @@ def file_of(ledger: Path, manifest: Mapping[str, Any]) -> Path:
     return ledger / FOLDER / f"{identity(dict(manifest))[:16]}.bin"
 
 
-def read_sums(path: Path, entries: Iterable[tuple[str, Mapping[str, Any]]], part: int) -> dict[str, Array] | None:
-    """Checksums by column, mapped; None where there are none. `entries` are the manifest's, in the file's order."""
-    counts = {name: -(-_size(entry) // part) for name, entry in entries}
-    total = sum(counts.values())
-    if not path.is_file() or path.stat().st_size != 8 * total or not total:
-        return None
+def read_column_sums(ledger: Path, manifest: Mapping[str, Any]) -> dict[str, Array] | None:
+    """Checksums of the parts of a ledger's columns, by name; None where there are none."""
+    columns = manifest["columns"]
+    counts = {n: -(-_size(columns[n]) // (SPENDER_PART if n == SPENDER.name else PART)) for n in COLUMNS}
+    return _read_sums(file_of(ledger, manifest), counts)
+
+
+def read_run_sums(folder: Path, run: Mapping[str, Any]) -> dict[str, Array] | None:
+    """The same of a run that lies in `folder`."""
+    return _read_sums(folder / IN_RUN, {n: -(-_size(entry) // LOOK_UP_PART) for n, entry in run_entries(run)})
+
+
+def _read_sums(path: Path, counts: Mapping[str, int]) -> dict[str, Array] | None:
     ends = np.cumsum([0, *counts.values()]).tolist()
-    sums = np.asarray(np.memmap(path, np.dtype("<u8"), "r"))
+    if not path.is_file():
+        return None
+    if path.stat().st_size != 8 * ends[-1]:
+        raise GeldspurError(
+            f"the checksums of parts are damaged: {8 * ends[-1]:,} bytes expected, {path.stat().st_size:,} found",
+            where=str(path),
+            todo=MAKE_AGAIN,
+        )
+    sums = np.asarray(np.memmap(path, np.dtype("<u8"), "r")) if ends[-1] else np.empty(0, np.uint64)
     return {name: sums[ends[k] : ends[k + 1]] for k, name in enumerate(counts)}
 
 
 def _size(entry: Mapping[str, Any]) -> int:
-    size = np.dtype(entry["dtype"]).itemsize
-    for length in entry["shape"]:
-        size *= length
-    return size
+    return int(np.prod(entry["shape"], dtype=np.int64)) * int(np.dtype(entry["dtype"]).itemsize)
 
 
 def run_entries(run: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -151,7 +151,7 @@ def refuse_spent(folder: Path, types: Mapping[str, str], counts: Counts, start: 
 
     It changes nothing: marks that were made before the fault was met would be taken back from their owners.
     """
-    for inputs, outputs in _older(folder, types, counts, start):
+    for inputs, outputs in older_links(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         taken = np.flatnonzero(spender[outputs] != unspent(spender.dtype))
         twice = int(inputs[taken[0]]) if len(taken) else _first_repeated(inputs, outputs)
@@ -175,13 +175,13 @@ def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: C
 
     It is the caller who has the disk hold it.
     """
-    for inputs, outputs in _older(folder, types, counts, start):
+    for inputs, outputs in older_links(folder, types, counts, start):
         _spender_column(folder, types, counts)[outputs] = inputs
 
 
 def unspend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
     """Take back what `spend_older` marked."""
-    for _, outputs in _older(folder, types, counts, start):
+    for _, outputs in older_links(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         spender[outputs] = unspent(spender.dtype)
         spender.flush()
@@ -197,7 +197,7 @@ def _spender_column(folder: Path, types: Mapping[str, str], counts: Counts) -> A
     return np.memmap(folder / "out_spender.bin", np.dtype(types["out_spender"]), "r+", shape=(counts["out"],))
 
 
-def _older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> list[tuple[Array, Array]]:
+def older_links(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> list[tuple[Array, Array]]:
     """(input rows, older output rows that they spend) of the range; nothing where there are none."""
     prevout = open_primary(folder, types, counts, ("in_prevout",))["in_prevout"][start["in"] :]
     which = np.flatnonzero(prevout < start["out"])
