@@ -29,7 +29,7 @@ MAGIC = b"\xfa\xbf\xb5\xda"
 RUN_OF_ALL = tuple(name for name in RUN_COLUMNS if name != "out_scripts")
 CHECKS = [
     "structure", "checksums", "chain", "offsets", "references", "sizes", "merkle roots", "links", "spenders", "money",
-    "script ids", "script forms", "look-ups", "outputs by script", "look-ups by hand",
+    "script ids", "script forms", "look-ups", "outputs by script", "look-ups by hand", "checksums of parts",
 ]  # fmt: skip
 
 
@@ -301,7 +301,7 @@ def test_damage_to_what_says_where_segments_begin_is_not_blamed_on_others(long):
 
 def test_files_that_are_gone_short_or_of_others_are_found(whole, tmp_path):
     run = run_folders(whole)[0]
-    for path in sorted([*(whole / "columns").iterdir(), *run.iterdir()]):
+    for path in sorted([*(whole / "columns").iterdir(), *(run / f"{name}.bin" for name in RUN_OF_ALL)]):
         data = path.read_bytes()
         if not data:
             continue

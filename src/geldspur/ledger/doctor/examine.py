@@ -8,7 +8,7 @@ from pathlib import Path
 
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.ledger.build.memory import budget_of
-from geldspur.ledger.doctor import chain, checksums, links, lookups, money, scripts, source, structure
+from geldspur.ledger.doctor import chain, checksums, links, lookups, money, partsums, scripts, source, structure
 from geldspur.ledger.doctor.linksums import LinkSums
 from geldspur.ledger.doctor.report import Findings, Place, Report
 from geldspur.ledger.doctor.structure import Store
@@ -72,6 +72,7 @@ def _checks(
         yield "look-ups", lambda: lookups.check_indexes(store, findings, progress, budget)
         yield "outputs by script", lambda: lookups.check_outputs(store, findings, progress, budget)
     yield "look-ups by hand", lambda: lookups.check_sample(store, findings, progress)
+    yield "checksums of parts", lambda: partsums.check(store, findings, progress)
     if with_source:
         yield "source", lambda: source.check(store, findings, progress, sample)
 
