@@ -186,9 +186,10 @@ class PartSums:
 
 
 def remove_unused(ledger: Path, manifest: Manifest) -> None:
-    """Delete the checksums of states that are no longer."""
-    for path in (ledger / FOLDER).glob("*"):
-        if path != file_of(ledger, manifest):
+    """Delete the checksums of states that are no longer, where those of this one are there."""
+    current = file_of(ledger, manifest)
+    for path in (ledger / FOLDER).glob("*") if current.is_file() else ():
+        if path != current:
             path.unlink(missing_ok=True)
 
 
