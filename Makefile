@@ -30,6 +30,8 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/joins.py build/bench/ledger
 	$(BIN)/python benchmarks/lookup.py build/bench/ledger
 	$(BIN)/python benchmarks/cli.py
+	sh tools/oracles.sh $(VENV)
+	$(BIN)/python benchmarks/addresses.py
 
 # VPDQ: a Python with vpdq 0.2.5, which builds with cmake and libav's headers; without it two comparisons are left out.
 bench-evidence: $(STAMP)
