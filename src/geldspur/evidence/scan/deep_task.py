@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from geldspur.evidence.media import confine
 from geldspur.evidence.media.keyframes import fingerprint
+from geldspur.evidence.media.known import examine
 from geldspur.evidence.media.pdq import warm
 from geldspur.evidence.model import MediaResult
 from geldspur.evidence.scan.heard import Heard
@@ -50,6 +51,7 @@ class _Handler:
         warm()
         self._source = source
         self.confined = confine(_MEMORY)
+        examine(fingerprint)
 
     def __call__(self, task: DeepTask, talk: Talk) -> MediaResult:
         spoke = time.monotonic()

@@ -25,6 +25,8 @@ from geldspur.evidence.scan.worker import Handler, Talk
 from geldspur.evidence.sources.archives import Member, is_archive, members, streams
 from geldspur.evidence.sources.base import Source
 
+Decoder = Callable[[BinaryIO], MediaResult]
+
 _SPEAK_SECONDS = 0.25
 _MEMORY = 4 << 30  # of address space for one worker's decoding
 MEMBER_IN_MEMORY = 256 << 20  # larger members of archives, where they can't be read twice, are not decoded
@@ -55,12 +57,15 @@ def make_handler(context: Context) -> Handler:
 class _Handler:
     def __init__(self, context: Context) -> None:
         self._source = context.source
-        self._fingerprint_stream = _decoder() if context.fingerprints else None
+        decoder = _decoder() if context.fingerprints else None
+        self._fingerprint_stream = decoder[0] if decoder else None
         self._lanes: Any = None
         shas: Callable[[], Shas] = OneByOne
         if context.kernels:
             self._lanes, shas = _kernels()
         self.confined: dict[str, int | bool] = confine(_MEMORY)
+        if decoder:
+            decoder[1](decoder[0])
         self._reader = Reader(self._count, shas)
         self._talk: Talk | None = None
         self._bytes = 0
@@ -186,13 +191,14 @@ class _Handler:
         return self._fingerprint_stream(stream)
 
 
-def _decoder() -> Callable[[BinaryIO], MediaResult]:
-    """The decoders and their kernels, ready to use; a scan of digests does without."""
+def _decoder() -> tuple[Decoder, Callable[[Decoder], None]]:
+    """The decoders and their kernels, and what examines them once they are shut in; a scan of digests does without."""
     from geldspur.evidence.media.keyframes import fingerprint
+    from geldspur.evidence.media.known import examine
     from geldspur.evidence.media.pdq import warm
 
     warm()
-    return fingerprint
+    return fingerprint, examine
 
 
 def _kernels() -> tuple[Any, Callable[[], Shas]]:

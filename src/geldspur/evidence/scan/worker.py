@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from geldspur.errors import GeldspurError
 from geldspur.evidence.scan.wire import receive, send
 
 Handler = Callable[[Any, "Talk"], Any]
@@ -47,7 +48,8 @@ def serve(descriptor: int, make_handler: Callable[[Any], Handler], context: Any)
     try:
         handler = make_handler(context)
     except Exception as problem:
-        send(descriptor, ("broken", None, f"{type(problem).__name__}: {problem}"))
+        words = str(problem) if isinstance(problem, GeldspurError) else f"{type(problem).__name__}: {problem}"
+        send(descriptor, ("broken", None, words))
         return
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_read_on, args=(descriptor, inbox), daemon=True).start()

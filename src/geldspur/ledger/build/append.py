@@ -159,15 +159,15 @@ def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) ->
     if rest:
         begin = {axis: rest[0][f"{axis}s"][0] for axis in ("tx", "script", "out")}
         heights = (rest[0]["heights"][0], chain.tip_height)
-    run = commit.run_of_range(ledger, types, counts, begin, heights, tip, budget.tables)
-    record_source(ledger, source, chain, start["block"])
-    sums = commit.checksums(
-        columns, types, counts, store.first_height,
-        {name: entry.get("xxh3_128", []) for name, entry in store.manifest["columns"].items()},
-        (store.tip_height + 1) // SEGMENT - store.first_height // SEGMENT,
-    )  # fmt: skip
-    commit.refuse_spent(columns, types, counts, start)
-    commit.sync_columns(columns)  # what is marked below is taken back by these rows: the disk must have them first
+    with commit.syncing_columns(columns):  # what is marked below is taken back by these rows: they must be there first
+        run = commit.run_of_range(ledger, types, counts, begin, heights, tip, budget.tables)
+        record_source(ledger, source, chain, start["block"])
+        sums = commit.checksums(
+            columns, types, counts, store.first_height,
+            {name: entry.get("xxh3_128", []) for name, entry in store.manifest["columns"].items()},
+            (store.tip_height + 1) // SEGMENT - store.first_height // SEGMENT,
+        )  # fmt: skip
+        commit.refuse_spent(columns, types, counts, start)
     commit.begin_change(ledger, {"on_to": counts, "overwritten": twins})
     commit.spend_older(columns, types, counts, start)
     commit.mark_gone(columns, types, counts, twins)

@@ -10,6 +10,7 @@ import filecmp
 import os
 import shutil
 from collections.abc import Container, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -362,8 +363,19 @@ def remove_unused_runs(ledger: Path, manifest: Manifest) -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def sync_columns(folder: Path) -> None:
-    """Have the disk hold what was written, before a manifest says that it is there."""
+@contextmanager
+def syncing_columns(folder: Path) -> Iterator[None]:
+    """Have the disk hold what was written, before a manifest says that it is there.
+
+    The disk writes while the body works, which changes no column; at its end all is there.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        written = pool.submit(_sync_columns, folder)
+        yield
+        written.result()
+
+
+def _sync_columns(folder: Path) -> None:
     for path in sorted(folder.glob("*.bin")):
         sync(path)
     sync(folder)
