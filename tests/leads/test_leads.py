@@ -207,7 +207,7 @@ def test_what_speaks_against_a_lead_is_told_once_a_place_and_adds_up_to_the_rest
         assert sum(shares) + lead.source.share == pytest.approx(1, abs=0.01)
 
 
-@pytest.mark.parametrize("name", ["columns/out_value", "lookup/*/outputs"])
+@pytest.mark.parametrize("name", ["columns/out_value", "columns/out_spender", "lookup/*/outputs"])
 def test_no_lead_rests_on_a_damaged_ledger(name, embedded, tmp_path):
     folder = tmp_path / "ledger"
     shutil.copytree(embedded.ledger.folder, folder)

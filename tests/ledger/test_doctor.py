@@ -29,7 +29,7 @@ MAGIC = b"\xfa\xbf\xb5\xda"
 RUN_OF_ALL = tuple(name for name in RUN_COLUMNS if name != "out_scripts")
 CHECKS = [
     "structure", "checksums", "chain", "offsets", "references", "sizes", "merkle roots", "links", "spenders", "money",
-    "script ids", "script forms", "look-ups", "outputs by script", "look-ups by hand",
+    "script ids", "script forms", "look-ups", "outputs by script", "look-ups by hand", "checksums of parts",
 ]  # fmt: skip
 
 
@@ -166,6 +166,7 @@ def test_ledgers_are_sound_after_appends_a_reorg_and_a_compaction(appended, reor
         assert len(run_folders(ledger)) > 1
         report = examine(ledger, with_source=True)
         assert (report.sound, damage(report)) == (True, [])
+        assert examine(ledger, only_bytes=True).sound
     runs = json.loads((reorganised / "manifest.json").read_text())["runs"]
     assert runs[0]["cut"]
     compact(copied(reorganised, tmp_path / "ledger"))
@@ -176,6 +177,7 @@ def test_a_period_ledger_is_sound_and_its_edges_are_looked_at(long, tmp_path):
     index(long.parent / "blocks", tmp_path / "ledger", from_height=900, to_height=2100)
     report = examine(tmp_path / "ledger", with_source=True)
     assert (report.sound, report.findings) == (True, [])
+    assert examine(tmp_path / "ledger", only_bytes=True).sound
     edges = Ledger(tmp_path / "ledger").n_edges
     assert {check.name: check.looked_at for check in report.checks}["spenders"]["edges"] == edges > 0
     for column in ("edge_txid", "edge_vout", "edge_height"):
@@ -208,8 +210,10 @@ def test_transactions_that_were_overwritten_are_known(at_once, blocks, tmp_path)
     earlier, later = (ledger.txs_of_block(tip + k)[0] for k in (1, 3))
     assert examine(ledger.folder, with_source=True).findings == []
     row = int(ledger.tx_out[earlier])
+    assert examine(ledger.folder, only_bytes=True).sound
     report = rewritten(ledger.folder, "out_spender", "<u4", row, 0xFFFFFFFF)
     assert [f.where.rows for f in damage(report)] == [(row, row + 1)]
+    assert says_of_spenders(ledger.folder) == ["outputs that nobody spends don't say so"]
     manifest = json.loads((ledger.folder / "manifest.json").read_text())
     assert manifest["overwritten"] == [[later, earlier]]
     rewritten(ledger.folder, "out_spender", "<u4", row, 0xFFFFFFFE)
@@ -223,6 +227,7 @@ def test_row_numbers_of_eight_bytes_are_understood(blocks, tmp_path, monkeypatch
     index(blocks, tmp_path / "ledger")
     assert Ledger(tmp_path / "ledger").in_prevout.dtype.itemsize == 8
     assert examine(tmp_path / "ledger", with_source=True).findings == []
+    assert examine(tmp_path / "ledger", only_bytes=True).findings == []
     path = tmp_path / "ledger" / "columns" / "out_spender.bin"
     offset = path.stat().st_size // 16 * 8
     with flipped(path, offset):
@@ -296,7 +301,7 @@ def test_damage_to_what_says_where_segments_begin_is_not_blamed_on_others(long):
 
 def test_files_that_are_gone_short_or_of_others_are_found(whole, tmp_path):
     run = run_folders(whole)[0]
-    for path in sorted([*(whole / "columns").iterdir(), *run.iterdir()]):
+    for path in sorted([*(whole / "columns").iterdir(), *(run / f"{name}.bin" for name in RUN_OF_ALL)]):
         data = path.read_bytes()
         if not data:
             continue
@@ -403,14 +408,45 @@ def test_an_output_that_is_spent_twice_is_found(own):
     assert [f.where.rows for f in twice] == [(row, row + 1)]
 
 
-@pytest.mark.parametrize("wrong", ["another", "unspent", "gone"])
+@pytest.mark.parametrize("wrong", ["another", "unspent", "gone", "senseless"])
 def test_a_wrong_spender_is_found(wrong, own):
     ledger = Ledger(own)
     row, output = a_spend(ledger)
-    value = {"another": row - 1, "unspent": 0xFFFFFFFF, "gone": 0xFFFFFFFE}[wrong]
+    value = {"another": row - 1, "unspent": 0xFFFFFFFF, "gone": 0xFFFFFFFE, "senseless": ledger.n_inputs}[wrong]
     report = rewritten(own, "out_spender", "<u4", output, value)
     found = [f for f in damage(report) if f.check == "spenders"]
     assert [f.where.rows for f in found] == [(output, output + 1)]
+    assert says_of_spenders(own) == ["it doesn't say what the inputs spend"]
+
+
+@pytest.mark.parametrize("wrong", ["spent", "gone", "senseless"])
+def test_that_an_output_is_unspent_is_compared_before_leads_are_made(wrong, own):
+    ledger = Ledger(own)
+    assert says_of_spenders(own) == []
+    output = int(np.flatnonzero(np.asarray(ledger.out_spender) == 0xFFFFFFFF)[-1])
+    value = {"spent": 3, "gone": 0xFFFFFFFE, "senseless": ledger.n_inputs + 1}[wrong]
+    rewritten(own, "out_spender", "<u4", output, value)
+    (said,) = says_of_spenders(own)
+    assert said == (
+        "it doesn't say what the inputs spend" if wrong == "spent" else "outputs that nobody spends don't say so"
+    )
+
+
+def test_spenders_that_were_exchanged_are_found_by_their_sum(own):
+    """Each of the two is an input's row, and there are as many of them as before."""
+    path = own / "columns" / "out_spender.bin"
+    spender = np.fromfile(path, "<u4")
+    one, other = np.flatnonzero(spender < Ledger(own).n_inputs)[[0, -1]]
+    spender[[one, other]] = spender[[other, one]]
+    spender.tofile(path)
+    assert says_of_spenders(own) == ["it doesn't say what the inputs spend"]
+
+
+def says_of_spenders(ledger: Path) -> list[str]:
+    """What the comparison that leads begin with says of out_spender."""
+    found = damage(examine(ledger, only_bytes=True))
+    assert {Path(str(f.where.file)).name for f in found} <= {"out_spender.bin"}
+    return [f.what.removeprefix("the column out_spender is damaged: ") for f in found]
 
 
 def test_a_coinbase_that_takes_a_satoshi_too_many_is_found(own):

@@ -7,7 +7,7 @@ import pytest
 from chains import EASY, HARDER, Branch, tx, write_branches
 from geldspur.bitcoin.networks import TESTNET3
 from geldspur.errors import GeldspurError
-from geldspur.ledger import Ledger, index, store
+from geldspur.ledger import Ledger, index, opening
 from geldspur.ledger.build.compact import compact
 from ledger_facts import bytes_of, check, differing, facts_of
 
@@ -47,14 +47,14 @@ def test_a_reader_may_open_the_ledger_while_an_append_merges_runs(tmp_path, monk
     for blocks in (20, 1):
         index(write_branches(tmp_path / "blocks", branch.grow(rng, blocks)), ledger)
     merged = Ledger(ledger).runs[1].name
-    really = store.open_run
+    really = opening.open_run
 
     def open_late(folder, entry):
-        monkeypatch.setattr(store, "open_run", really)
+        monkeypatch.setattr(opening, "open_run", really)
         index(write_branches(tmp_path / "blocks", branch.grow(rng, 3)), ledger)
         return really(folder, entry)
 
-    monkeypatch.setattr(store, "open_run", open_late)
+    monkeypatch.setattr(opening, "open_run", open_late)
     opened = Ledger(ledger)
     assert not (ledger / "lookup" / merged).exists()
     assert (opened.tip_height, len(opened.runs)) == (24, 2)

@@ -216,6 +216,6 @@ def test_runs_tell_keys_of_one_hash_apart(tmp_path):
         lookup.find_scripts_in_run(
             KEYS, bits, run.script_bucket, run.script_order, run.script_tag, 3, primary.script_type,
             primary.script_at, primary.script_payload, np.full(3, 5, np.uint8), 32 * np.arange(3, dtype=np.uint32),
-            np.full(3, 32, np.uint32), data, 3, known,
+            np.full(3, 32, np.uint32), data, 3, known, *run.seen_of_scripts,
         )  # fmt: skip
         assert known.tolist() == [0, 1, 2]

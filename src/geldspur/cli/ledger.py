@@ -9,7 +9,7 @@ import typer
 from geldspur.cli.output import Json, LedgerDir, Memory, note, progress, say, show_json, tell_first_use
 
 if TYPE_CHECKING:
-    from geldspur.ledger import IndexReport
+    from geldspur.ledger import IndexReport, Ledger
 
 
 class NetworkName(StrEnum):
@@ -20,6 +20,11 @@ class NetworkName(StrEnum):
     TESTNET4 = "testnet4"
     SIGNET = "signet"
     REGTEST = "regtest"
+
+
+TrustLedger = Annotated[
+    bool, typer.Option("--trust-ledger", help="Don't compare what is read of the ledger with its checksums.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -98,16 +103,29 @@ def _show_indexed(report: "IndexReport") -> None:
         note(text)
 
 
+def _opened(folder: Path, trust: bool) -> "Ledger":
+    """The ledger for one question: what is read for the answer has its checksums, or nothing is answered."""
+    from geldspur.ledger import Ledger
+
+    ledger = Ledger(folder, for_look_ups=True, checked=not trust)
+    if not trust and not ledger.is_checked:
+        note(
+            "the answer was not compared with checksums: this ledger has none of its parts, "
+            f"geldspur compact --ledger {folder} makes them"
+        )
+    return ledger
+
+
 def block(
     which: Annotated[str, typer.Argument(metavar="BLOCK", help="Height or hash.")],
     ledger: LedgerDir,
+    trust_ledger: TrustLedger = False,
     as_json: Json = False,
 ) -> None:
     """Show a block of the best chain; --json gives all that Bitcoin Core's getblock gives."""
-    from geldspur.ledger import Ledger
     from geldspur.ledger.views import block_view
 
-    view = block_view(Ledger(ledger, for_look_ups=True), which)
+    view = block_view(_opened(ledger, trust_ledger), which)
     if as_json:
         show_json(view)
         return
@@ -119,13 +137,13 @@ def block(
 def tx(
     txid: Annotated[str, typer.Argument(metavar="TXID", help="Transaction id, 64 hex digits.")],
     ledger: LedgerDir,
+    trust_ledger: TrustLedger = False,
     as_json: Json = False,
 ) -> None:
     """Show a transaction with what it spends and who spent it."""
-    from geldspur.ledger import Ledger
     from geldspur.ledger.views import amount, transaction_view
 
-    view = transaction_view(Ledger(ledger, for_look_ups=True), txid)
+    view = transaction_view(_opened(ledger, trust_ledger), txid)
     if as_json:
         show_json(view)
         return
@@ -156,14 +174,14 @@ def address(
     neighbours: Annotated[
         bool, typer.Option("--neighbours", help="Also list who paid the address, and whom it paid.")
     ] = False,
+    trust_ledger: TrustLedger = False,
     as_json: Json = False,
 ) -> None:
     """Show an address: balance and history."""
-    from geldspur.ledger import Ledger
     from geldspur.ledger.views import address_view
 
     view = address_view(
-        Ledger(ledger, for_look_ups=True),
+        _opened(ledger, trust_ledger),
         text,
         limit,
         page,

@@ -90,8 +90,8 @@ class Ahead:
     """
 
     def __init__(self, *columns: Array) -> None:
-        self._columns = [found for column in columns if (found := _advice(column)) is not None]
-        self._per_page = _PAGE // max(column.itemsize for column in columns)  # an empty one has no strides
+        self._columns = [found for column in columns if (found := advice(column)) is not None]
+        self._per_page = _PAGE // max(column.dtype.itemsize for column in columns)  # an empty one has no strides
         self._asked = mmap.mmap(-1, max(len(column) for column in columns) // self._per_page + 1)
         """A byte for a page of the widest column, 1 once it was asked for; a map takes memory only where touched."""
 
@@ -107,14 +107,15 @@ class Ahead:
                 advise(mmap.MADV_WILLNEED, at, min(end - at, _AT_ONCE))
 
 
-def _advice(column: Array) -> tuple[Callable[[int, int, int], None], int, int] | None:
-    """How to advise on a column, its row's width and its bytes; None for one that isn't mapped."""
-    base: Any = column
+def advice(column: Array) -> tuple[Callable[[int, int, int], None], int, int] | None:
+    """How to advise on a mapped column, its row's width and its bytes; None for one that isn't mapped."""
+    base: Any = getattr(column, "unchecked", column)
     while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
         base = base.base
     if base is None or not hasattr(mmap, "MADV_WILLNEED"):
         return None
-    return base._mmap.madvise, column.strides[0], column.nbytes
+    array = getattr(column, "unchecked", column)
+    return base._mmap.madvise, array.strides[0], array.nbytes
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -133,11 +134,15 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
+def write_file(path: Path, data: bytes, sync: bool = False) -> None:
+    """Write a file whole or not at all; with `sync` the disk has it before it has its name."""
     partial = path.parent / f".{path.name}.partial"
     try:
-        partial.write_bytes(data)
+        with partial.open("wb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
         raise GeldspurError(

@@ -108,7 +108,7 @@ class AddressHistory:
     @cached_property
     def spends(self) -> Array:
         """Input rows that spend the script's outputs, ascending."""
-        spenders = np.asarray(self.ledger.out_spender)[self.receipts]
+        spenders = self.ledger.out_spender[self.receipts]
         return np.sort(spenders[spenders < self.ledger.n_inputs])
 
     def __len__(self) -> int:
@@ -135,9 +135,9 @@ class AddressHistory:
         rows = self.receipts[: count_below(self.receipts, outputs)]
         total = 0
         for part in _parts(rows):
-            spender = np.asarray(self.ledger.out_spender)[part]
+            spender = self.ledger.out_spender[part]
             unspent = (spender >= inputs) & (spender != gone(spender.dtype))
-            total += int(np.asarray(self.ledger.out_value)[part[unspent]].sum())
+            total += int(self.ledger.out_value[part[unspent]].sum())
         return total
 
     def page(self, number: int, limit: int, *, newest_first: bool = False) -> list[Entry]:
@@ -189,11 +189,11 @@ class AddressHistory:
         return int(self.ledger.tx_out[tx]) <= int(self.receipts[received])
 
     def _received(self, count: int) -> int:
-        values = np.asarray(self.ledger.out_value)
+        values = self.ledger.out_value
         return sum(int(values[part].sum()) for part in _parts(self.receipts[:count]))
 
     def _spent(self, count: int) -> int:
-        values, prevouts = np.asarray(self.ledger.out_value), np.asarray(self.ledger.in_prevout)
+        values, prevouts = self.ledger.out_value, self.ledger.in_prevout
         return sum(int(values[prevouts[part]].sum()) for part in _parts(self.spends[:count]))
 
     def _receipt(self, row: int, before: int) -> Entry:

@@ -38,6 +38,12 @@ def txid_hash(k0, k1, window, at):
 
 
 @njit(cache=True, nogil=True)
+def link_hash(k0, k1, output, spender):
+    """Keyed hash of a link: the row of an output and of the input that spends it, uint64."""
+    return mix(_take(k0, output) ^ k1 ^ spender)
+
+
+@njit(cache=True, nogil=True)
 def script_hash(k0, k1, kind, window, at, length):
     """Keyed hash of a script's type and payload, the `length` bytes at byte `at` of a window."""
     h = k0 ^ (np.uint64(kind) << np.uint64(32)) ^ np.uint64(length)

@@ -126,7 +126,7 @@ def _entries(ledger: Ledger, script: int | None, side: Side) -> Array:
 
 def _transactions(ledger: Ledger, entries: Array, side: Side) -> Array:
     """The transaction of each receipt or spend, int64, ascending."""
-    starts = np.asarray(ledger.tx_out if side is Side.PAYERS else ledger.tx_in)
+    starts = ledger.tx_out if side is Side.PAYERS else ledger.tx_in
     return starts.searchsorted(entries.astype(starts.dtype), side="right").astype(np.int64) - 1
 
 
@@ -135,7 +135,7 @@ def _bounded(ledger: Ledger, of_entry: Array, newest_first: bool) -> tuple[Array
     txs, entries = np.unique(of_entry, return_counts=True)
     if newest_first:
         txs, entries = txs[::-1], entries[::-1]
-    rows = sum(_sizes(np.asarray(starts), txs) for starts in (ledger.tx_in, ledger.tx_out))
+    rows = sum(_sizes(starts, txs) for starts in (ledger.tx_in, ledger.tx_out))
     count = max(1, int(np.cumsum(rows).searchsorted(_MAX_ROWS, side="right")))
     return np.sort(txs[:count]), int(entries[:count].sum())
 
@@ -155,21 +155,21 @@ def _rows(starts: Array, txs: Array) -> tuple[Array, Array]:
 
 def _paid(ledger: Ledger, txs: Array) -> _Coins:
     """The outputs of transactions."""
-    rows, place = _rows(np.asarray(ledger.tx_out), txs)
+    rows, place = _rows(ledger.tx_out, txs)
     return _coins(ledger, rows, place, 0)
 
 
 def _spent(ledger: Ledger, txs: Array) -> _Coins:
     """What the inputs of transactions spend."""
-    rows, place = _rows(np.asarray(ledger.tx_in), txs)
-    prevouts = np.asarray(ledger.in_prevout)[rows]
+    rows, place = _rows(ledger.tx_in, txs)
+    prevouts = ledger.in_prevout[rows]
     is_output = prevouts < ledger.n_outputs
     return _coins(ledger, prevouts[is_output], place[is_output], int((~is_output).sum()))
 
 
 def _coins(ledger: Ledger, outputs: Array, place: Array, newly_mined: int) -> _Coins:
-    script = np.asarray(ledger.out_script)[outputs].astype(np.int64)
-    return _Coins(script, np.asarray(ledger.out_value)[outputs], place, newly_mined)
+    script = ledger.out_script[outputs].astype(np.int64)
+    return _Coins(script, ledger.out_value[outputs], place, newly_mined)
 
 
 def _group(scripts: Array, places: Array, values: Array, own_sat: Array) -> tuple[Array, Array, Array, Array]:

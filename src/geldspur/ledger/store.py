@@ -29,8 +29,7 @@ from geldspur.errors import GeldspurError
 from geldspur.ledger import manifests
 from geldspur.ledger.columns import Ahead, Array, open_column, read_json
 from geldspur.ledger.layout import gone
-from geldspur.ledger.lookup.open import open_run
-from geldspur.ledger.lookup.runs import Run
+from geldspur.ledger.opening import open_ledger
 from geldspur.ledger.sources import BlockRef, Source, read_block, reopen
 from geldspur.times import utc
 
@@ -46,31 +45,21 @@ NO_SCRIPT = int(np.iinfo(np.uint32).max)
 """`out_script` of an output that can't be spent (OP_RETURN, oversized)."""
 
 
-def _open(folder: Path, for_look_ups: bool) -> tuple[dict[str, Any], dict[str, Array], list[Run]]:
-    """Manifest, columns by name, and runs: of one state of a ledger that may be growing meanwhile."""
-    manifest = manifests.read_manifest(folder)
-    while True:
-        try:
-            columns = {n: open_column(folder / "columns", n, e, for_look_ups) for n, e in manifest["columns"].items()}
-            return manifest, columns, [open_run(folder, entry) for entry in manifest["runs"]]
-        except GeldspurError:
-            # An append that has just ended removes the runs that it merged: its manifest names those that there are.
-            now = manifests.read_manifest(folder)
-            if now == manifest:
-                raise
-            manifest = now
-
-
 class Ledger:
     """A finished ledger, opened read-only. Columns are memory-mapped attributes named as their files.
 
-    `for_look_ups` is for a few questions to a large ledger: little is read from the disk for each.
+    `for_look_ups` is for a few questions to a large ledger: little is read from the disk for each. With `checked`, too,
+    whatever is read is compared with checksums first, and damage is a `GeldspurError`: that makes a look-up some tens
+    of times as dear, which nobody notices who asks once. Where the ledger has no such checksums, `is_checked` is False.
     """
 
-    def __init__(self, folder: Path, *, for_look_ups: bool = False) -> None:
+    def __init__(self, folder: Path, *, for_look_ups: bool = False, checked: bool = False) -> None:
         self.folder = folder
         self._for_look_ups = for_look_ups
-        self.manifest, column, self.runs = _open(folder, for_look_ups)
+        opened = open_ledger(folder, for_look_ups, checked)
+        self.manifest, self.runs, self.is_checked, column = (
+            opened.manifest, opened.runs, opened.checked, opened.columns,
+        )  # fmt: skip
         self.network = NETWORKS[self.manifest["network"]]
         self.first_height: int = self.manifest["heights"][0]
         self.tip_height: int = self.manifest["heights"][1]
@@ -252,7 +241,8 @@ class Ledger:
 
     def payload(self, script: int) -> bytes:
         """The bytes that tell a script from others of its type."""
-        return self._payload[self._at[script] : self._at[script + 1]].tobytes()
+        payload: bytes = self._payload[self._at[script] : self._at[script + 1]].tobytes()
+        return payload
 
     def address(self, script: int) -> str | None:
         """A script's address; None where it has none (P2PK, bare multisig, OP_RETURN, odd ones)."""
@@ -319,7 +309,8 @@ class Ledger:
     def _gather(self, column: str, outputs: Array) -> Array:
         """Values of a column of outputs: few or scattered ones are asked for first, many read as a stretch."""
         if self._for_look_ups and len(outputs):
-            if len(outputs) > _FEW and len(outputs) * _SPARSE > int(outputs[-1]) - int(outputs[0]):
+            many = len(outputs) > _FEW and not self.is_checked
+            if many and len(outputs) * _SPARSE > int(outputs[-1]) - int(outputs[0]):
                 return np.asarray(self._stretches[column][outputs])
             for row in outputs.tolist():
                 self._ahead_output(row)

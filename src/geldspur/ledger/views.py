@@ -7,7 +7,7 @@ from geldspur.bitcoin.addresses import Decoded, decode
 from geldspur.bitcoin.headers import parse_header
 from geldspur.bitcoin.scripts import ScriptType, classify, script_of
 from geldspur.bitcoin.transactions import Transaction, parse_transaction
-from geldspur.errors import UsageError
+from geldspur.errors import GeldspurError, UsageError
 from geldspur.ledger.columns import coherent
 from geldspur.ledger.history import AddressHistory, block_time, edge_outputs, first_height, inpoint, outpoint, when
 from geldspur.ledger.neighbours import Side, neighbours
@@ -173,6 +173,11 @@ def _split(ledger: Ledger, raw: bytes, first: int, end: int) -> list[tuple[int, 
 
 def _transaction(ledger: Ledger, tx: int, raw: bytes) -> View:
     parsed: Transaction = parse_transaction(raw)
+    if parsed.txid != ledger.tx_id[tx].tobytes():
+        raise GeldspurError(
+            f"the source no longer holds transaction {ledger.txid(tx)}: its bytes there have another id",
+            todo="restore the block files; geldspur doctor --source tells which blocks have changed",
+        )
     height = ledger.tx_height(tx)
     base = int(ledger.tx_base_size[tx])
     prevouts = ledger.in_prevout[int(ledger.tx_in[tx]) : int(ledger.tx_in[tx + 1])].tolist()

@@ -14,12 +14,13 @@ from geldspur.ledger.build.commit import Head
 from geldspur.ledger.build.decode import decoded
 from geldspur.ledger.build.draft import Draft, dtypes_for
 from geldspur.ledger.build.memory import Budget
-from geldspur.ledger.build.pieces import add_piece
+from geldspur.ledger.build.partsums import PartSums, remove_unused
+from geldspur.ledger.build.pieces import LinkError, add_piece
 from geldspur.ledger.build.source_record import record_source
 from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.layout import COLUMNS, SEGMENT
-from geldspur.ledger.lookup.open import open_run
+from geldspur.ledger.lookup.open import ensure_parts, open_run, refuse_damaged_run
 from geldspur.ledger.manifests import counts_of, read_manifest, types_of
 from geldspur.ledger.sources import Chain, Source
 from geldspur.progress import Progress
@@ -64,8 +65,12 @@ class Store:
         commit.refuse_damaged(self.folder, self.manifest, height)
         keep = self.rows_before(height)
         columns = self.folder / "columns"
+        twins = from_row(self.manifest["overwritten"], keep)
+        parts = PartSums(self.folder, self.manifest)
+        parts.refuse_damaged_ends(keep)
+        parts.roll_back(keep, commit.older_links(columns, self.types, self.counts, keep), twins)
         commit.begin_change(self.folder, {"back_to": keep})
-        commit.mark_gone(columns, self.types, self.counts, from_row(self.manifest["overwritten"], keep), back=True)
+        commit.mark_gone(columns, self.types, self.counts, twins, back=True)
         commit.unspend_older(columns, self.types, self.counts, keep)
         tip = self.block_hash[keep["block"] - 1].tobytes()
         head = Head(self.network, self.first_height, height - 1, tip)
@@ -75,8 +80,10 @@ class Store:
         overwritten = [pair for pair in self.manifest["overwritten"] if pair[0] < keep["tx"]]
         runs = [_cut(run, keep) for run in self.manifest["runs"] if run["txs"][0] < keep["tx"]]
         manifest = commit.manifest_of(head, keep, self.types, sums, runs, overwritten)
+        parts.write(manifest)
         commit.end_change(self.folder, manifest)
         commit.remove_unused_runs(self.folder, manifest)
+        remove_unused(self.folder, manifest)
         self.manifest, self.counts, self.tip_height = manifest, keep, height - 1
 
 
@@ -99,7 +106,10 @@ def append(
     source: Source, chain: Chain, ledger: Path, budget: Budget, watch: Callable[[], None], progress: Progress
 ) -> None:
     """Append the chain's blocks, which follow the ledger's tip, in ranges that are committed one by one."""
-    commit.refuse_damaged(ledger, read_manifest(ledger), chain.first_height)
+    manifest = read_manifest(ledger)
+    commit.refuse_damaged(ledger, manifest, chain.first_height)
+    for run in manifest["runs"]:
+        ensure_parts(ledger, run)
     with progress.task("Appending blocks", int(chain.size.sum()), "B") as task:
         first = chain.first_height
         ends, most = np.cumsum(chain.size), _RANGE_BYTES
@@ -122,14 +132,20 @@ def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) ->
     more = int(chain.size.sum())
     store = _widened(Store(ledger), more)
     columns, start = ledger / "columns", store.counts
-    runs = [open_run(ledger, entry) for entry in store.manifest["runs"]]
+    parts = PartSums(ledger, store.manifest)
+    parts.refuse_damaged_ends(start)
+    runs = [open_run(ledger, entry, with_parts=True) for entry in store.manifest["runs"]]
     draft = Draft(columns, start, start, store.types)
     try:
         tables = Tables(draft, list(reversed(runs)), budget.tables)
         done = 0
         for piece in decoded(source, chain, budget.batch_bytes, budget.threads):
             done += piece.bytes
-            add_piece(draft, tables, piece, done / more)
+            try:
+                add_piece(draft, tables, piece, done / more)
+            except LinkError:
+                _refuse_damaged_for_links(ledger, store.manifest)
+                raise
         counts, twins = draft.counts, [list(pair) for pair in tables.twins]
     finally:
         draft.close()
@@ -159,8 +175,18 @@ def _append_range(source: Source, chain: Chain, ledger: Path, budget: Budget) ->
     head = Head(store.network, store.first_height, chain.tip_height, tip)
     overwritten = store.manifest["overwritten"] + twins
     manifest = commit.manifest_of(head, counts, types, sums, [*kept, run], overwritten)
+    parts.append(counts, commit.older_links(columns, types, counts, start), twins)
+    parts.write(manifest)
     commit.end_change(ledger, manifest)
     commit.remove_unused_runs(ledger, manifest)
+    remove_unused(ledger, manifest)
+
+
+def _refuse_damaged_for_links(ledger: Path, manifest: Entry) -> None:
+    """That an input spends nothing known needn't be the blocks' fault: it is not, where the ledger is damaged."""
+    for run in manifest["runs"]:
+        refuse_damaged_run(ledger, run)
+    commit.refuse_damaged(ledger, manifest, names=("tx_id", "tx_out"))
 
 
 def _merge_plan(runs: list[Entry], counts: dict[str, int]) -> tuple[list[Entry], list[Entry]]:

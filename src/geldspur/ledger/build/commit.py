@@ -9,7 +9,7 @@ killed build's marks back.
 import filecmp
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ from geldspur.ledger.columns import AGAIN, open_column
 from geldspur.ledger.keyedhash import key_of
 from geldspur.ledger.layout import COLUMNS, FORMAT, PRIMARY, SCHEMA, SEGMENT, Column, gone, row_dtype, unspent
 from geldspur.ledger.lookup.make import Primary, SpentTwice, make_run, spenders
+from geldspur.ledger.lookup.open import write_parts
 from geldspur.ledger.manifests import replace_json
 
 _BOUNDS = ("block_tx", "block_script", "tx_in", "tx_out", "script_at")
@@ -151,7 +152,7 @@ def refuse_spent(folder: Path, types: Mapping[str, str], counts: Counts, start: 
 
     It changes nothing: marks that were made before the fault was met would be taken back from their owners.
     """
-    for inputs, outputs in _older(folder, types, counts, start):
+    for inputs, outputs in older_links(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         taken = np.flatnonzero(spender[outputs] != unspent(spender.dtype))
         twice = int(inputs[taken[0]]) if len(taken) else _first_repeated(inputs, outputs)
@@ -175,13 +176,13 @@ def spend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: C
 
     It is the caller who has the disk hold it.
     """
-    for inputs, outputs in _older(folder, types, counts, start):
+    for inputs, outputs in older_links(folder, types, counts, start):
         _spender_column(folder, types, counts)[outputs] = inputs
 
 
 def unspend_older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> None:
     """Take back what `spend_older` marked."""
-    for _, outputs in _older(folder, types, counts, start):
+    for _, outputs in older_links(folder, types, counts, start):
         spender = _spender_column(folder, types, counts)
         spender[outputs] = unspent(spender.dtype)
         spender.flush()
@@ -197,7 +198,7 @@ def _spender_column(folder: Path, types: Mapping[str, str], counts: Counts) -> A
     return np.memmap(folder / "out_spender.bin", np.dtype(types["out_spender"]), "r+", shape=(counts["out"],))
 
 
-def _older(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> list[tuple[Array, Array]]:
+def older_links(folder: Path, types: Mapping[str, str], counts: Counts, start: Counts) -> list[tuple[Array, Array]]:
     """(input rows, older output rows that they spend) of the range; nothing where there are none."""
     prevout = open_primary(folder, types, counts, ("in_prevout",))["in_prevout"][start["in"] :]
     which = np.flatnonzero(prevout < start["out"])
@@ -237,6 +238,7 @@ def run_of_range(
     folder.mkdir(parents=True)
     ranges = [(start[axis], counts[axis]) for axis in ("tx", "script", "out")]
     entry = make_run(folder, primary, key_of(tip), ranges[0], ranges[1], ranges[2], budget)
+    write_parts(folder, entry)
     place = ledger / "lookup" / name
     if place.is_dir() and _same_files(folder, place):  # the same rows under the same key, perhaps in use
         shutil.rmtree(folder)
@@ -256,12 +258,16 @@ def _same_files(a: Path, b: Path) -> bool:
 
 
 def checksums(
-    folder: Path, types: Mapping[str, str], counts: Counts, first_height: int, old: Mapping[str, list[str]], keep: int
-) -> dict[str, list[str]]:
-    """Checksums of every primary column, one a segment of a thousand heights; the first `keep` are taken from `old`."""
+    folder: Path, types: Mapping[str, str], counts: Counts, first_height: int, old: Mapping[str, list[str]], keep: int,
+    names: Container[str] = COLUMNS,
+) -> dict[str, list[str]]:  # fmt: skip
+    """Checksums of every primary column, one a segment of a thousand heights; the first `keep` are taken from `old`.
+
+    Of those in `names` alone, where given.
+    """
     bounds = segment_bounds(open_primary(folder, types, counts, _BOUNDS), counts, first_height)
     result: dict[str, list[str]] = {}
-    for column in PRIMARY:
+    for column in (column for column in PRIMARY if column.name in names):
         # Mapped one at a time: together they would count as memory of this process, all of them.
         data = open_primary(folder, types, counts, (column.name,))[column.name]
         rows = bounds[column.axis]
@@ -272,17 +278,24 @@ def checksums(
     return result
 
 
-def refuse_damaged(ledger: Path, manifest: Manifest, below: int | None = None) -> None:
+def refuse_damaged(
+    ledger: Path, manifest: Manifest, below: int | None = None, names: tuple[str, ...] | None = None
+) -> None:
     """Raise `GeldspurError` where segments whose checksums are about to be made anew don't have those they had.
 
     Else damage that came since would be given checksums of its own, and `doctor` would call it sound. Looked at are
-    the segments that hold height `below` (the first that goes, or comes) or later ones; all of them without it.
+    the segments that hold height `below` (the first that goes, or comes) or later ones; all of them without it. `names`
+    of columns leave out all others.
     """
     first, counts = manifest["heights"][0], manifests.counts_of(manifest)
     keep = 0 if below is None else below // SEGMENT - first // SEGMENT
-    old = {name: entry["xxh3_128"] for name, entry in manifest["columns"].items() if "xxh3_128" in entry}
+    old = {
+        name: entry["xxh3_128"]
+        for name, entry in manifest["columns"].items()
+        if "xxh3_128" in entry and (names is None or name in names)
+    }
     try:
-        found = checksums(ledger / "columns", manifests.types_of(manifest), counts, first, old, keep)
+        found = checksums(ledger / "columns", manifests.types_of(manifest), counts, first, old, keep, old)
     except (IndexError, ValueError):  # columns of first rows that lead out of others
         found = {}
     damaged = [name for name in old if found.get(name) != old[name]]

@@ -6,6 +6,7 @@ from typing import Any
 
 from geldspur.ledger.build import commit
 from geldspur.ledger.build.memory import budget_of
+from geldspur.ledger.build.partsums import ensure, remove_unused
 from geldspur.ledger.layout import COLUMNS, PRIMARY, SPENDER
 from geldspur.ledger.manifests import counts_of, read_manifest, replace_json, types_of, writing
 from geldspur.progress import SILENT, Progress
@@ -19,7 +20,7 @@ class CompactReport:
 
 
 def compact(ledger: Path, memory: int | None = None, progress: Progress = SILENT) -> CompactReport:
-    """Merge a ledger's look-up runs into one and trim its files."""
+    """Merge a ledger's look-up runs into one, trim its files, and make checksums of parts where there are none."""
     from geldspur.ledger.build.recover import recover
 
     budget = budget_of(memory, None).tables
@@ -28,6 +29,8 @@ def compact(ledger: Path, memory: int | None = None, progress: Progress = SILENT
         runs = len(read_manifest(ledger)["runs"])
         trim(ledger, read_manifest(ledger))
         _merge_runs(ledger, budget)
+        ensure(ledger, read_manifest(ledger))
+        remove_unused(ledger, read_manifest(ledger))
     return CompactReport(runs)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from geldspur.errors import GeldspurError
 from geldspur.ledger import manifests
-from geldspur.ledger.build import by_disk, commit, period
+from geldspur.ledger.build import by_disk, commit, partsums, period
 from geldspur.ledger.build import checkpoint as checkpoints
 from geldspur.ledger.build.checkpoint import Checkpoint
 from geldspur.ledger.build.commit import Head
@@ -17,6 +17,7 @@ from geldspur.ledger.build.pieces import NOTHING, add_piece, each_piece
 from geldspur.ledger.build.source_record import record_source
 from geldspur.ledger.build.tables import Tables, TablesTooLarge
 from geldspur.ledger.manifests import replace_json
+from geldspur.ledger.parts import FOLDER
 from geldspur.ledger.sources import Chain, Source
 from geldspur.progress import Progress, Task
 
@@ -63,7 +64,7 @@ def _start_over(ledger: Path, chain: Chain, from_height: int, on_disk: bool) -> 
     (ledger / "columns").mkdir(parents=True, exist_ok=True)
     for path in (ledger / "columns").iterdir():
         path.unlink()
-    for name in ("build", "lookup", "source"):
+    for name in ("build", "lookup", "source", FOLDER):
         shutil.rmtree(ledger / name, ignore_errors=True)
     (ledger / "build").mkdir()
     tip = chain.hash[-1].tobytes()[::-1].hex()
@@ -108,5 +109,7 @@ def _derive(source: Source, chain: Chain, ledger: Path, state: Checkpoint, budge
         sums = commit.checksums(columns, types, counts, head.first_height, {}, 0)
         task.advance(1)
         record_source(ledger, source, chain, 0)
-    replace_json(ledger / "manifest.json", commit.manifest_of(head, counts, types, sums, [run], state.twins))
+    manifest = commit.manifest_of(head, counts, types, sums, [run], state.twins)
+    partsums.write_anew(ledger, manifest)
+    replace_json(ledger / "manifest.json", manifest)
     task.advance(1)

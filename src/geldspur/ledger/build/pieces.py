@@ -64,11 +64,15 @@ def add_piece(draft: Draft, tables: Tables, piece: Piece, share_done: float, edg
     return prevout
 
 
-def link_error(piece: Piece, fault: LinkFault) -> GeldspurError:
+class LinkError(GeldspurError):
+    """An input spends nothing known."""
+
+
+def link_error(piece: Piece, fault: LinkFault) -> LinkError:
     """What to tell of an input that spends nothing known."""
     batch = piece.batch
     tx = int(np.searchsorted(batch.tx_in[: batch.n_tx + 1], fault.row, side="right")) - 1
     block = int(np.searchsorted(batch.block_tx[: batch.n_blocks + 1], tx, side="right")) - 1
     outpoint = batch.in_outpoint[fault.row].tobytes()
     spent = f"{outpoint[31::-1].hex()}:{int.from_bytes(outpoint[32:], 'little')}"
-    return GeldspurError(f"{LINK_FAULTS[fault.reason]}: {spent}", where=piece.refs[block].place, todo=AGAIN)
+    return LinkError(f"{LINK_FAULTS[fault.reason]}: {spent}", where=piece.refs[block].place, todo=AGAIN)

@@ -7,6 +7,7 @@ from typing import Any
 from geldspur.ledger import manifests
 from geldspur.ledger.build import append, commit
 from geldspur.ledger.build.compact import trim
+from geldspur.ledger.build.partsums import remove_unused
 from geldspur.ledger.build.source_record import restore_record
 from geldspur.ledger.columns import read_json
 from geldspur.ledger.manifests import counts_of, read_manifest, types_of
@@ -26,6 +27,7 @@ def recover(ledger: Path) -> None:
     append.remove_leftovers(ledger)
     restore_record(ledger)
     commit.remove_unused_runs(ledger, read_manifest(ledger))
+    remove_unused(ledger, read_manifest(ledger))
 
 
 def _settle(ledger: Path) -> None:

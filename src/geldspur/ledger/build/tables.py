@@ -233,15 +233,20 @@ class Tables:
         return ids, new.first(found)
 
     def _in_older_runs(self, outputs: Outputs) -> Array:
-        """Ids that the look-up runs of older ranges have of the outputs' scripts: see `kernels.assign_scripts`."""
+        """Ids that the look-up runs of older ranges have of the outputs' scripts: see `kernels.assign_scripts`.
+
+        A script that a damaged run hides would be numbered twice: what was looked at is compared with its checksums.
+        """
         older = np.full(outputs.count if self._runs else 0, -1, np.int64)
         columns = self._draft.columns
         for run in self._runs:
             lookup.find_scripts_in_run(
                 np.array(run.key, np.uint64), _bits(run.script_bucket), run.script_bucket, run.script_order,
                 run.script_tag, run.scripts[1], *(columns[n].mapped() for n in _SCRIPT_COLUMNS),
-                outputs.types, outputs.at, outputs.length, outputs.payload, outputs.count, older,
+                outputs.types, outputs.at, outputs.length, outputs.payload, outputs.count, older, *run.seen_of_scripts,
             )  # fmt: skip
+            for parts in run.script_parts:
+                parts.compare_marked()
         return older
 
     def _scripts_expected(self, count: int, share_done: float) -> int:

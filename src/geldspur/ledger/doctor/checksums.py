@@ -3,12 +3,13 @@
 All is read with plain reads, so that a disk that fails is a finding and not the end of the program.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import xxhash
 
 from geldspur.ledger.columnfile import Array
+from geldspur.ledger.doctor.linksums import LinkSums
 from geldspur.ledger.doctor.report import COMPACT, INDEX_AGAIN, Findings, Place
 from geldspur.ledger.doctor.structure import RunFound, Store, segments
 from geldspur.ledger.layout import PRIMARY, SEGMENT, Axis, Column
@@ -16,6 +17,8 @@ from geldspur.progress import Progress, Task
 
 _PIECE = 1 << 24
 Bounds = list[int | None]
+See = Callable[[bytes, int], None]
+"""Takes a piece of a column, and at which byte it begins."""
 _BOUNDED_BY: dict[Axis, tuple[str, Axis]] = {
     "tx": ("block_tx", "block"),
     "in": ("tx_in", "tx"),
@@ -26,8 +29,11 @@ _BOUNDED_BY: dict[Axis, tuple[str, Axis]] = {
 """Whose elements, at which axis' bounds, say where an axis' segments begin."""
 
 
-def check(store: Store, findings: Findings, progress: Progress) -> None:
-    """Compare every segment of every primary column, and every look-up. Columns that can't be read are dropped."""
+def check(store: Store, findings: Findings, progress: Progress, links: LinkSums | None = None) -> None:
+    """Compare every segment of every primary column, and every look-up. Columns that can't be read are dropped.
+
+    With `links`, `out_spender`, which has no checksum, is compared with the inputs: both are read here anyway.
+    """
     bounds: dict[Axis, Bounds] = {"block": _block_bounds(store), "edge": [0, *[store.counts["edge"]] * segments(store)]}
     good: dict[str, list[bool]] = {}
     with progress.task("Comparing checksums", _bytes(store), "B") as task:
@@ -36,8 +42,11 @@ def check(store: Store, findings: Findings, progress: Progress) -> None:
         for column in sorted(PRIMARY, key=lambda c: names.index(c.name) if c.name in names else len(names)):
             if column.axis not in bounds:
                 bounds[column.axis] = _bounds(store, column.axis, bounds, good)
-            good[column.name] = _check_column(store, column, bounds[column.axis], findings, task)
-        _read_spenders(store, findings, task)
+            see = links.see_inputs if links is not None and column.name == "in_prevout" else None
+            good[column.name] = _check_column(store, column, bounds[column.axis], findings, task, see)
+        _read_spenders(store, findings, task, links.see_spenders if links is not None else None)
+        if links is not None:
+            links.compare(findings, all(good["in_prevout"]))
         for run in store.runs:
             for name in sorted(run.columns):
                 _check_look_up(store, run, name, findings, task)
@@ -68,7 +77,9 @@ def _bounds(store: Store, axis: Axis, bounds: dict[Axis, Bounds], good: dict[str
     return [0, *inner, store.counts[axis]]
 
 
-def _check_column(store: Store, column: Column, bounds: Bounds, findings: Findings, task: Task) -> list[bool]:
+def _check_column(
+    store: Store, column: Column, bounds: Bounds, findings: Findings, task: Task, see: See | None = None
+) -> list[bool]:
     """Which segments are as they were written."""
     count = segments(store)
     sums = store.sums[column.name]
@@ -87,7 +98,7 @@ def _check_column(store: Store, column: Column, bounds: Bounds, findings: Findin
         place = store.place(column.name, first, end + (1 if column.offsets else 0), heights)
         span = place.bytes or (0, 0)
         try:
-            right = _digest(store.path(column.name), *span, task) == sums[k]
+            right = _digest(store.path(column.name), *span, task, see) == sums[k]
         except OSError as error:
             _drop(store.columns, column.name, error, store.path(column.name), INDEX_AGAIN, findings)
             return [False] * count
@@ -101,16 +112,19 @@ def _check_column(store: Store, column: Column, bounds: Bounds, findings: Findin
     return good
 
 
-def _digest(path: Path, first: int, end: int, task: Task) -> str:
+def _digest(path: Path, first: int, end: int, task: Task, see: See | None = None) -> str:
     digest = xxhash.xxh3_128()
     for piece in _pieces(path, first, end):
         digest.update(piece)
+        if see is not None:
+            see(piece, first)
+        first += len(piece)
         task.advance(len(piece))
     return digest.hexdigest()
 
 
 def _pieces(path: Path, first: int, end: int) -> Iterator[bytes]:
-    with path.open("rb", buffering=0) as file:
+    with path.open("rb") as file:
         file.seek(first)
         while first < end:
             piece = file.read(min(_PIECE, end - first))
@@ -120,11 +134,11 @@ def _pieces(path: Path, first: int, end: int) -> Iterator[bytes]:
             first += len(piece)
 
 
-def _read_spenders(store: Store, findings: Findings, task: Task) -> None:
+def _read_spenders(store: Store, findings: Findings, task: Task, see: See | None) -> None:
     """Read what has no checksum, because later checks map it: a failing disk would end the program there."""
     if store.has("out_spender"):
         try:
-            _digest(store.path("out_spender"), 0, store.columns["out_spender"].nbytes, task)
+            _digest(store.path("out_spender"), 0, store.columns["out_spender"].nbytes, task, see)
         except OSError as error:
             _drop(store.columns, "out_spender", error, store.path("out_spender"), INDEX_AGAIN, findings)
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from geldspur.errors import GeldspurError, UsageError
 from geldspur.ledger.build.memory import budget_of
-from geldspur.ledger.doctor import chain, checksums, links, lookups, money, scripts, source, structure
+from geldspur.ledger.doctor import chain, checksums, links, lookups, money, partsums, scripts, source, structure
+from geldspur.ledger.doctor.linksums import LinkSums
 from geldspur.ledger.doctor.report import Findings, Place, Report
 from geldspur.ledger.doctor.structure import Store
 from geldspur.progress import SILENT, Progress
@@ -26,9 +27,9 @@ def examine(
 ) -> Report:
     """Check the ledger in a folder and tell what is wrong. Writes nothing.
 
-    `only_bytes` compares the files with their checksums and leaves out all else. `quick` leaves out the Merkle roots,
-    and looks up a sample of rows instead of all. `with_source` also reads the blocks from where they were indexed,
-    `sample` of them if given. `memory` bounds what is held at once, in bytes.
+    `only_bytes` compares the files with their checksums, and `out_spender` with the inputs, and leaves out all else.
+    `quick` leaves out the Merkle roots, and looks up a sample of rows instead of all. `with_source` also reads the
+    blocks from where they were indexed, `sample` of them if given. `memory` bounds what is held at once, in bytes.
 
     Raises `UsageError` where there is no such folder, and `GeldspurError` while another command changes the ledger.
     """
@@ -41,10 +42,10 @@ def examine(
         _run("structure", lambda: opened.append(structure.look(ledger_folder, findings)), findings)
         store = opened[0] if opened else None
         if store is not None:
-            for name, check in _checks(store, findings, progress, budget, quick, with_source, sample):
+            sound_bytes: Step = "checksums", lambda: checksums.check(store, findings, progress, LinkSums(store))
+            every = _checks(store, findings, progress, budget, quick, with_source, sample)
+            for name, check in [sound_bytes] if only_bytes else every:
                 _run(name, check, findings)
-                if only_bytes:
-                    break
     return findings.report()
 
 
@@ -71,6 +72,7 @@ def _checks(
         yield "look-ups", lambda: lookups.check_indexes(store, findings, progress, budget)
         yield "outputs by script", lambda: lookups.check_outputs(store, findings, progress, budget)
     yield "look-ups by hand", lambda: lookups.check_sample(store, findings, progress)
+    yield "checksums of parts", lambda: partsums.check(store, findings, progress)
     if with_source:
         yield "source", lambda: source.check(store, findings, progress, sample)
 

@@ -10,6 +10,7 @@ from numba import njit
 from geldspur.bitcoin.merkle_kernels import ROOTS, roots_of
 from geldspur.bitcoin.script_kernels import classify
 from geldspur.bitcoin.words import prefetch, same_bytes, window_of
+from geldspur.ledger.kernels import link_hash
 
 _AHEAD = 24
 _BTC = 100_000_000
@@ -99,6 +100,32 @@ def spend(prevout, first_input, low, high, spender, free, faults):
             else:
                 spender[at] = first_input + i
     return count
+
+
+@njit(cache=True, nogil=True)
+def sum_links(prevout, first_input, n_outputs, k0, k1, found):
+    """Add the links of inputs `first_input ..` to `found` uint64[2]: the sum of their hashes, and their number."""
+    limit = np.uint64(n_outputs)
+    for i in range(prevout.size):
+        row = np.uint64(prevout[i])
+        if row < limit:
+            found[0] += link_hash(k0, k1, row, np.uint64(first_input + i))
+            found[1] += np.uint64(1)
+
+
+@njit(cache=True, nogil=True)
+def sum_spenders(spender, first_output, n_inputs, free, lost, k0, k1, found):
+    """The same of outputs `first_output ..`, to `found` uint64[4]: sum, links, outputs that are gone, other values."""
+    limit = np.uint64(n_inputs)
+    for o in range(spender.size):
+        row = np.uint64(spender[o])
+        if row < limit:
+            found[0] += link_hash(k0, k1, np.uint64(first_output + o), row)
+            found[1] += np.uint64(1)
+        elif row == lost:
+            found[2] += np.uint64(1)
+        elif row != free:
+            found[3] += np.uint64(1)
 
 
 @njit(cache=True, nogil=True)

@@ -19,6 +19,7 @@ from geldspur.ledger.doctor.structure import RunFound, Store
 from geldspur.ledger.layout import row_dtype
 from geldspur.ledger.lookup import kernels as sorting
 from geldspur.ledger.lookup.runs import Run
+from geldspur.ledger.parts import pages_of
 from geldspur.ledger.store import NO_SCRIPT
 from geldspur.progress import Progress
 
@@ -165,6 +166,7 @@ def _check_across(store: Store, findings: Findings) -> None:
                     if row not in listed:
                         what = f"transaction rows {int(found[row - first]):,} and {row:,} have the same id"
                         findings.damage(what, store.place("tx_id", row))
+            marks = pages_of(*(columns[name] for name in ("script_bucket", "script_order", "script_tag")))
             for first in range(run.scripts[0], run.scripts[1], _CHUNK):
                 end = min(first + _CHUNK, run.scripts[1])
                 known, starts = np.full(end - first, -1, np.int64), at[first : end + 1].astype(np.int64)
@@ -172,7 +174,7 @@ def _check_across(store: Store, findings: Findings) -> None:
                 sorting.find_scripts_in_run(
                     key, _bits(columns["script_bucket"]), columns["script_bucket"], columns["script_order"],
                     columns["script_tag"], older.scripts[1], kind, at, payload, kind[first:end],
-                    starts[:-1] - starts[0], np.diff(starts), data, end - first, known,
+                    starts[:-1] - starts[0], np.diff(starts), data, end - first, known, *marks,
                 )  # fmt: skip
                 for row in (np.flatnonzero(known >= 0) + first).tolist():
                     what = f"script {row:,} is the same as script {int(known[row - first]):,}"

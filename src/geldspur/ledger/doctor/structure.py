@@ -14,9 +14,10 @@ from geldspur.ledger.doctor.report import COMPACT, INDEX_AGAIN, Findings, Place,
 from geldspur.ledger.layout import COLUMNS, FORMAT, NARROW_LIMIT, SCHEMA, SEGMENT, SPENDER, Column
 from geldspur.ledger.lookup import runs as lookup_runs
 from geldspur.ledger.manifests import BEFORE, COUNT_NAMES, is_count, is_pair, is_run_column, is_span
+from geldspur.ledger.parts import FOLDER, IN_RUN, file_of
 
 Json = dict[str, Any]
-FOLDERS = {"columns", "lookup", "source", "tags", "wallets", "export"}
+FOLDERS = {"columns", "lookup", "source", "tags", "wallets", "export", FOLDER}
 _HIGHEST = 1 << 32
 _STRAYS = 20
 _KEYS = {"format", "schema", "network", "heights", "tip_hash", "counts", "columns", "overwritten", "runs"}
@@ -121,7 +122,7 @@ def look(folder: Path, findings: Findings) -> Store | None:
         return None
     _open_columns(store, manifest, findings)
     _open_runs(store, manifest, findings)
-    _look_for_strays(store, findings)
+    _look_for_strays(store, manifest, findings)
     return store
 
 
@@ -336,15 +337,16 @@ def _lengths_fit(run: RunFound) -> bool:
     return covers(rows["out_start"] - 1, run.scripts)
 
 
-def _look_for_strays(store: Store, findings: Findings) -> None:
+def _look_for_strays(store: Store, manifest: Json, findings: Findings) -> None:
     expected = {
         store.folder: FOLDERS
         | {"manifest.json", BEFORE, "pending.json", "unfinished.json", "build", ".source.old", ".source.partial"},
         store.folder / "columns": {f"{name}.bin" for name in COLUMNS},
+        store.folder / FOLDER: {file_of(store.folder, manifest).name},
         store.folder / "lookup": {run.name for run in store.runs},
     }
     for run in store.runs:
-        expected[store.folder / "lookup" / run.name] = {f"{name}.bin" for name in run.entries}
+        expected[store.folder / "lookup" / run.name] = {IN_RUN, *(f"{name}.bin" for name in run.entries)}
     for folder, names in expected.items():
         try:
             strays = sorted(path for path in folder.iterdir() if path.name not in names)

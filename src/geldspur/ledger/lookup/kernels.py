@@ -9,8 +9,10 @@ from numba import njit
 
 from geldspur.bitcoin.words import prefetch, same_bytes, window_of
 from geldspur.ledger.kernels import script_hash, txid_hash
+from geldspur.ledger.parts import LOOK_UP_PART, MARKED
 
 _AHEAD = 24
+_PAGE_BITS = LOOK_UP_PART.bit_length() - 1
 
 
 @njit(cache=True, nogil=True)
@@ -177,12 +179,28 @@ def find_txs_in_run(key, bits, bucket, order, tag, end_row, txid, wanted, stride
             k += 1
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _mark(b, bucket, rows, seen_bucket, seen_order, seen_tag):
+    """Mark the pages that bucket `b` lies in: of its two bounds, of its rows and of their tags."""
+    seen_bucket[(4 * b) >> _PAGE_BITS] |= MARKED
+    seen_bucket[(4 * b + 4) >> _PAGE_BITS] |= MARKED
+    first, last = np.int64(bucket[b]), min(np.int64(bucket[b + 1]), rows) - 1
+    if first <= last:
+        for page in range((4 * first) >> _PAGE_BITS, ((4 * last) >> _PAGE_BITS) + 1):
+            seen_order[page] |= MARKED
+        for page in range((2 * first) >> _PAGE_BITS, ((2 * last) >> _PAGE_BITS) + 1):
+            seen_tag[page] |= MARKED
+
+
 @njit(cache=True, nogil=True)
 def find_scripts_in_run(
     key, bits, bucket, order, tag, end_script, script_type, script_at, payload,
-    out_type, out_at, out_length, out_payload, count, known,
+    out_type, out_at, out_length, out_payload, count, known, seen_bucket, seen_order, seen_tag,
 ):  # fmt: skip
-    """For outputs whose script is not known yet (`known` -1): its id, if the run has it."""
+    """For outputs whose script is not known yet (`known` -1): its id, if the run has it.
+
+    Marks in `seen_bucket`, `seen_order`, `seen_tag` (uint8, one for a page of each) what the answers rest on.
+    """
     data, old, k0, k1 = window_of(out_payload), window_of(payload), key[0], key[1]
     shift = np.uint64(64 - bits)
     hashes = np.zeros(count, np.uint64)
@@ -199,6 +217,7 @@ def find_scripts_in_run(
         if known[o] >= 0 or out_type[o] == 9:
             continue
         at, length = np.int64(out_at[o]), np.int64(out_length[o])
+        _mark(np.int64(hashes[o] >> shift), bucket, tag.size, seen_bucket, seen_order, seen_tag)
         k, end, t = _candidates(hashes[o], bits, bucket, tag)
         while k < end and tag[k] == t:
             s = np.int64(order[k])

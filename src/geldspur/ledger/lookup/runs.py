@@ -21,6 +21,7 @@ import numpy as np
 from geldspur.bitcoin.scripts import ScriptType
 from geldspur.ledger.columns import Ahead, Array
 from geldspur.ledger.keyedhash import Key, script_hash, txid_hash
+from geldspur.ledger.parts import Parts, pages_of
 
 Range = tuple[int, int]
 
@@ -94,6 +95,8 @@ class Run:
     """Later rows were rolled back: the arrays still hold them."""
     read_ahead: bool = False
     """The arrays are maps of files, which may have to be read from the disk."""
+    script_parts: tuple[Parts, ...] = ()
+    """What compares `script_bucket`, `script_order` and `script_tag` by parts, if anything does."""
     _txs_by_hash: Index = field(init=False, repr=False, compare=False)
     _scripts_by_hash: Index = field(init=False, repr=False, compare=False)
     _start: memoryview = field(init=False, repr=False, compare=False)
@@ -109,6 +112,12 @@ class Run:
         object.__setattr__(self, "_start", self.out_start.data)
         object.__setattr__(self, "_rows", self.outputs.data)
         object.__setattr__(self, "_ahead_outputs", Ahead(self.outputs))
+
+    @property
+    def seen_of_scripts(self) -> list[Array]:
+        """Where `find_scripts_in_run` marks which pages of the scripts' index its answers rest on."""
+        index = (self.script_bucket, self.script_order, self.script_tag)
+        return [parts.seen for parts in self.script_parts] or pages_of(*index)
 
     def candidate_txs(self, txid: bytes) -> list[int]:
         """Rows whose txid may be this one (wire order), the latest first."""
