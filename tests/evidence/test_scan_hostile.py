@@ -16,6 +16,7 @@ from geldspur.evidence.scan.messages import Job
 from geldspur.evidence.scan.plan import Plan
 from geldspur.evidence.scan.walk import record_walk
 from geldspur.evidence.sources.folder import LONGEST_PATH, FolderSource
+from geldspur.evidence.sources.mounts import mount_of, mounts
 from geldspur.evidence.store import new_or_unfinished
 from geldspur.progress import SILENT
 
@@ -95,6 +96,8 @@ def test_a_scan_directory_in_a_folder_bound_from_the_source_is_refused(tmp_path)
     if subprocess.run(["mount", "--bind", root / "sub", elsewhere], check=False).returncode:
         pytest.skip("may not mount")
     try:
+        if mount_of(os.fsencode(root.resolve()), mounts()) is None:
+            pytest.skip("the kernel doesn't say what the root is a mount of: a root that was changed into")
         refused = run("evidence", "scan", root, "--out", elsewhere / "scan", "--no-fingerprints")
         assert refused.returncode == 2 and "inside the source" in refused.stderr
         assert not list((root / "sub").iterdir())

@@ -288,6 +288,22 @@ def test_a_ledger_without_checksums_of_parts_says_so_and_compact_makes_them(begu
     )
 
 
+def test_a_hub_is_compared_only_where_that_is_asked_for(begun, tmp_path, monkeypatch):
+    folder = Path(shutil.copytree(begun, tmp_path / "ledger"))
+    ledger = Ledger(folder)
+    hub = max(range(ledger.n_scripts), key=lambda script: len(ledger.outputs_of(script)))
+    count, address = len(ledger.outputs_of(hub)), ledger.address(hub)
+    path = folder / "columns" / "out_value.bin"
+    path.write_bytes(bytes(path.stat().st_size))
+    command = ["address", address, "--ledger", str(folder)]
+    assert isinstance(CliRunner().invoke(app, command).exception, GeldspurError)
+    monkeypatch.setattr("geldspur.cli.ledger._HUB", count - 1)
+    answer = CliRunner().invoke(app, command)
+    assert answer.exit_code == 0
+    assert f"the address has {count:,} outputs: the answer was not compared with checksums" in answer.stderr
+    assert isinstance(CliRunner().invoke(app, [*command, "--check"]).exception, GeldspurError)
+
+
 @pytest.mark.parametrize("which", [f"{FOLDER}/*.bin", f"lookup/*/{IN_RUN}"])
 def test_doctor_compares_the_checksums_of_parts(which, own):
     path = sorted(own.glob(which))[0]

@@ -22,6 +22,9 @@ class NetworkName(StrEnum):
     REGTEST = "regtest"
 
 
+_HUB = 5_000
+"""Outputs of an address; on the whole chain that many parts of columns are some hundred megabytes."""
+
 TrustLedger = Annotated[
     bool, typer.Option("--trust-ledger", help="Don't compare what is read of the ledger with its checksums.")
 ]
@@ -116,6 +119,29 @@ def _opened(folder: Path, trust: bool) -> "Ledger":
     return ledger
 
 
+def _opened_for(address: str, folder: Path, trust: bool, check: bool) -> "Ledger":
+    """The ledger for a question about an address.
+
+    Of a hub nothing is compared unless it is asked for: each of its outputs lies in another part of the columns, and
+    to compare it is to read the part.
+    """
+    from geldspur.ledger import Ledger
+    from geldspur.ledger.columns import coherent
+    from geldspur.ledger.history import AddressHistory
+
+    ledger = _opened(folder, trust)
+    if check or not ledger.is_checked:
+        return ledger
+    with coherent(folder):
+        n = len(AddressHistory.of(ledger, address).receipts)
+    if n <= _HUB:
+        return ledger
+    note(
+        f"the address has {n:,} outputs: the answer was not compared with checksums; --check does that, and takes long"
+    )
+    return Ledger(folder, for_look_ups=True)
+
+
 def block(
     which: Annotated[str, typer.Argument(metavar="BLOCK", help="Height or hash.")],
     ledger: LedgerDir,
@@ -175,13 +201,16 @@ def address(
         bool, typer.Option("--neighbours", help="Also list who paid the address, and whom it paid.")
     ] = False,
     trust_ledger: TrustLedger = False,
+    check: Annotated[
+        bool, typer.Option("--check", help=f"Compare with checksums also an address of more than {_HUB:,} outputs.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show an address: balance and history."""
     from geldspur.ledger.views import address_view
 
     view = address_view(
-        _opened(ledger, trust_ledger),
+        _opened_for(text, ledger, trust_ledger, check),
         text,
         limit,
         page,

@@ -31,7 +31,7 @@ FOLDER, IN_RUN = "checksums", "checksums.bin"
 MAKE_AGAIN = "remove this file; geldspur compact --ledger DIR makes it again"
 MARKED, COMPARED = 1, 2
 """What becomes of a part: it was looked at, then it was compared."""
-_A, _B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
+A, B = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD)
 
 
 def bytes_of(array: Array) -> Array:
@@ -54,9 +54,9 @@ def pages_of(*columns: Array) -> list[Array]:
 def link_hashes(outputs: Array, spenders: Array) -> Array:
     """Hashes of links, uint64: of rows of outputs and of what `out_spender` says there."""
     h = outputs.astype(np.uint64)
-    h *= _A
+    h *= A
     h ^= spenders.astype(np.uint64, copy=False)
-    h *= _B
+    h *= B
     h ^= h >> np.uint64(33)
     return h
 

@@ -309,3 +309,16 @@ def insert_scripts(slots, key, script_type, script_at, payload, first, end):
             form = length << np.uint64(8) | np.uint64(script_type[s])
             slots[at] = ((hashes[s - start] & _LOW) << _32) | np.uint64(s + 1)
             slots[at + 1] = np.uint64(script_at[s]) << _FORM_BITS | form
+
+
+@njit(cache=True, nogil=True)
+def sum_links(spender, rows_a_part, n_inputs, gone, a, b, sums):
+    """`ledger.parts.sums_of_spenders`: `sums` uint64, one a part of `rows_a_part` rows; `a`, `b` its factors."""
+    for part in range(sums.size):
+        total = np.uint64(0)
+        for row in range(part * rows_a_part, min((part + 1) * rows_a_part, spender.size)):
+            of = np.uint64(spender[row])
+            if of < n_inputs or of == gone:
+                h = (np.uint64(row) * a ^ of) * b
+                total += h ^ (h >> np.uint64(33))
+        sums[part] = total

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from geldspur.errors import GeldspurError
-from geldspur.ledger.build import commit
+from geldspur.ledger.build import commit, kernels
 from geldspur.ledger.columnfile import Array
 from geldspur.ledger.columns import open_column, write_file
 from geldspur.ledger.layout import COLUMNS, PRIMARY, SPENDER, gone, unspent
@@ -16,13 +16,14 @@ from geldspur.ledger.parts import (
     FOLDER,
     PART,
     SPENDER_PART,
+    A,
+    B,
     Parts,
     SpenderParts,
     file_of,
     link_hashes,
     read_column_sums,
     sums_of,
-    sums_of_spenders,
 )
 
 Manifest = dict[str, Any]
@@ -33,7 +34,7 @@ def write_anew(ledger: Path, manifest: Manifest) -> None:
     """Make the checksums of a ledger that was just built."""
     n_inputs = counts_of(manifest)["in"]
     sums = {column.name: sums_of(_open(ledger, manifest, column.name), PART) for column in PRIMARY}
-    sums[SPENDER.name] = sums_of_spenders(_open(ledger, manifest, SPENDER.name), n_inputs)
+    sums[SPENDER.name] = _sums_of_spenders(_open(ledger, manifest, SPENDER.name), n_inputs)
     _write(ledger, manifest, sums)
 
 
@@ -58,7 +59,7 @@ def _refuse_wrong_spenders(ledger: Path, manifest: Manifest) -> None:
     left_free = bool((spender[rows] == unspent(spender.dtype)).any())
     rows = rows[spender[rows] == lost]
     total += link_hashes(rows, spender[rows]).sum(dtype=np.uint64)
-    if left_free or int(total[0]) != int(sums_of_spenders(spender, counts["in"]).sum(dtype=np.uint64)):
+    if left_free or int(total[0]) != int(_sums_of_spenders(spender, counts["in"]).sum(dtype=np.uint64)):
         raise GeldspurError(
             "the column out_spender is damaged: it doesn't say what the inputs spend",
             where=str(ledger / "columns" / "out_spender.bin"),
@@ -79,6 +80,14 @@ def _lost_rows(ledger: Path, manifest: Manifest, overwritten: list[list[int]], b
     spender = _open(ledger, manifest, SPENDER.name)
     lost: Array = rows[(spender[rows] == gone(spender.dtype)) & (rows < below)]
     return lost
+
+
+def _sums_of_spenders(spender: Array, n_inputs: int) -> Array:
+    """`parts.sums_of_spenders`, in a tenth of its time."""
+    rows = SPENDER_PART // spender.dtype.itemsize
+    sums = np.empty(-(-len(spender) // rows), np.uint64)
+    kernels.sum_links(spender, rows, np.uint64(n_inputs), np.uint64(gone(spender.dtype)), A, B, sums)
+    return sums
 
 
 class PartSums:
