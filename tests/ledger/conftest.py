@@ -1,14 +1,31 @@
-"""Builds of tiny chains as tests want them: in small batches, and without waiting for the disk."""
+"""The embedded case's ledger, and builds of tiny chains in small batches, without waiting for the disk."""
 
 import os
 import secrets
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from geldspur.accuracy import unpack_case
+from geldspur.ledger import index
 from geldspur.ledger.build import append, by_disk, first, pieces
 from geldspur.ledger.build.memory import Budget
 from geldspur.ledger.build.tables import TablesTooLarge
+
+
+@pytest.fixture(scope="module")
+def blocks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded case's block files."""
+    return Path(unpack_case(tmp_path_factory.mktemp("case") / "case").blocks)
+
+
+@pytest.fixture(scope="module")
+def whole(blocks: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger of them, built at once. Tests that change it put it right again."""
+    folder = tmp_path_factory.mktemp("whole") / "ledger"
+    index(blocks, folder)
+    return folder
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from geldspur.accuracy import unpack_case
 from geldspur.accuracy.chain import simulate_blocks
 from geldspur.cli.app import app
 from geldspur.errors import GeldspurError, UsageError
@@ -47,19 +46,6 @@ def add_blocks(folder: Path, ledger: Ledger, on: int, said_heights) -> None:
         previous = sha256d(block[:80])
         records += MAGIC + len(block).to_bytes(4, "little") + block
     (folder / f"blk{len(list(folder.glob('blk*.dat'))):05}.dat").write_bytes(records)
-
-
-@pytest.fixture(scope="module")
-def blocks(tmp_path_factory) -> Path:
-    return Path(unpack_case(tmp_path_factory.mktemp("case") / "case").blocks)
-
-
-@pytest.fixture(scope="module")
-def whole(blocks, tmp_path_factory) -> Path:
-    """A ledger built at once. Tests that change it put it right again."""
-    folder = tmp_path_factory.mktemp("whole") / "ledger"
-    index(blocks, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from chains import Branch, write_branches
-from geldspur.accuracy import unpack_case
 from geldspur.cli.app import app
 from geldspur.errors import GeldspurError
 from geldspur.ledger import Ledger, index, opening, parts
@@ -27,18 +26,6 @@ from ledger_facts import bytes_of, differing
 
 SCRIPTS = ("script_bucket", "script_order", "script_tag")
 TXS = ("tx_bucket", "tx_order", "tx_tag")
-
-
-@pytest.fixture(scope="module")
-def blocks(tmp_path_factory) -> Path:
-    return Path(unpack_case(tmp_path_factory.mktemp("case") / "case").blocks)
-
-
-@pytest.fixture(scope="module")
-def whole(blocks, tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "ledger"
-    index(blocks, folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

@@ -32,5 +32,5 @@ def examine(fingerprint: Callable[[BinaryIO], MediaResult]) -> None:
         words = f"{found.reason}, {found.detail}" if found.reason else "other fingerprints"
         raise GeldspurError(
             f"the media decoders don't work here: of a known clip they make {found.state} ({words})",
-            todo="install Geldspur again with the versions it names, or scan with --no-fingerprints",
+            todo="install Geldspur again with the versions it names; a scan with --no-fingerprints needs no decoder",
         )
